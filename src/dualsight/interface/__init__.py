@@ -1,0 +1,1 @@
+"""People and programs: these modules print and parse; they compute nothing."""

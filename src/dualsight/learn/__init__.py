@@ -1,0 +1,1 @@
+"""Answers that improve: losses, metrics, training, phantoms."""

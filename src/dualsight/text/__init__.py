@@ -1,0 +1,1 @@
+"""Words to tokens: the CLIP tokenizer, prompt templates and label sets."""

@@ -1,0 +1,1 @@
+"""dualsight: the open, local way to use MedImageInsight."""
