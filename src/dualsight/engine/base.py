@@ -1,0 +1,25 @@
+"""What an engine is: arrays in, embeddings out. Which library computes is its own affair."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Engine(Protocol):
+    """Computes embeddings. Safe to call from several threads; the same input gives the same bits."""
+
+    @property
+    def name(self) -> str:
+        """How it is called in reports: library, precision, device."""
+        ...
+
+    def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normalised pixels [B, 3, H, W] → embeddings [B, D] of unit length."""
+        ...
+
+    def encode_texts(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Token ids [B, L] and their mask → embeddings [B, D] of unit length."""
+        ...

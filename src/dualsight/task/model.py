@@ -1,0 +1,225 @@
+"""`Model`: a checkpoint, an engine, and the tasks they answer. What `dualsight.load` returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualsight.checkpoint.load import Checkpoint, load_checkpoint
+from dualsight.engine.base import Engine
+from dualsight.engine.torch import TorchEngine
+from dualsight.errors import DualsightError, ImageError
+from dualsight.image.open import Source, Window
+from dualsight.task.classify import Classification, label_embeddings, probabilities, ranked
+from dualsight.task.embed import Embedded, Failed, TextEmbedder, embed_frames, pool_frames
+
+OnError = Literal["raise", "skip", "return"]
+Per = Literal["image", "frame"]
+Vectors = NDArray[np.float32]
+
+DEMO_NOTICE = "demonstration model, trained on procedural phantoms: research software, never for diagnosis"
+
+
+def load(where: str | Path = "demo", *, device: str = "cpu") -> Model:
+    """A model from a checkpoint folder or file, a Hugging Face hub id ("owner/name", "owner/name@revision"), or "demo".
+
+    Only a hub id touches the network. Raises CheckpointError, ConfigError or EngineError.
+    """
+    checkpoint = load_checkpoint(where)
+    return Model(checkpoint, TorchEngine(checkpoint.model, device))
+
+
+class Model:
+    """Image and text embeddings in one space, and what follows from them. Safe to use from several threads.
+
+    `images` is one picture or an iterable of pictures, of any length; a picture is whatever
+    `dualsight.image.open` reads: path, bytes, base64 or data URL, PIL image, numpy array.
+    `on_error`: "raise" stops at the first bad picture, "skip" leaves it out, "return" puts its ImageError
+    in its place. A file of several frames counts as one picture, by the normalised mean of its frames'
+    vectors, unless `per="frame"`.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, engine: Engine) -> None:
+        self.checkpoint = checkpoint
+        self.engine = engine
+        self.config = checkpoint.config
+        self._texts = TextEmbedder(engine, checkpoint.tokenizer, checkpoint.config.dual.text.context_length)
+
+    @property
+    def name(self) -> str:
+        """How the checkpoint is called: its folder, hub id, or "demo"."""
+        return self.checkpoint.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of weights, configuration and preprocessing: equal embeddings only from equal fingerprints."""
+        return self.checkpoint.fingerprint
+
+    @property
+    def notice(self) -> str:
+        """What to say wherever an output of this model is shown; empty for a model without a notice."""
+        return DEMO_NOTICE if self.checkpoint.is_demo else ""
+
+    @property
+    def logit_scale(self) -> float:
+        """The scale as stored: a logarithm."""
+        return float(self.checkpoint.model.logit_scale)
+
+    def embed(
+        self, images: Source | Iterable[Source], *, per: Per = "image", window: Window = "auto", batch_size: int = 8
+    ) -> Iterator[Embedded | Failed]:
+        """A stream of embeddings with their metadata, in order; a bad picture is a `Failed` in its place."""
+        stream = embed_frames(
+            as_stream(images), self.engine, self.config.preprocessing, batch_size=batch_size, window=window
+        )
+        return stream if per == "frame" else pool_frames(stream)
+
+    @overload
+    def encode_image(
+        self,
+        images: Source | Iterable[Source],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        window: Window = "auto",
+        batch_size: int = 8,
+    ) -> Vectors: ...
+
+    @overload
+    def encode_image(
+        self,
+        images: Source | Iterable[Source],
+        *,
+        on_error: Literal["return"],
+        window: Window = "auto",
+        batch_size: int = 8,
+    ) -> list[Vectors | ImageError]: ...
+
+    def encode_image(
+        self,
+        images: Source | Iterable[Source],
+        *,
+        on_error: OnError = "raise",
+        window: Window = "auto",
+        batch_size: int = 8,
+    ) -> Vectors | list[Vectors | ImageError]:
+        """float32 [n, D] of unit length, one row a picture; a list of [D] and ImageError with on_error="return".
+
+        Raises ImageError for a bad picture where `on_error` is "raise".
+        """
+        results = [
+            item.error if isinstance(item, Failed) else item.vector
+            for item in self._kept(self.embed(images, window=window, batch_size=batch_size), on_error)
+        ]
+        if on_error == "return":
+            return results
+        vectors = [result for result in results if not isinstance(result, ImageError)]
+        return np.stack(vectors) if vectors else np.empty((0, self.config.dual.projection), np.float32)
+
+    def encode_text(self, texts: str | Sequence[str]) -> Vectors:
+        """float32 [n, D] of unit length, one row a text. Texts seen before come from memory.
+
+        Raises TextError for anything but strings.
+        """
+        rows = [texts] if isinstance(texts, str) else list(texts)
+        return self._texts(rows) if rows else np.empty((0, self.config.dual.projection), np.float32)
+
+    def classify(
+        self,
+        images: Source | Iterable[Source],
+        labels: Sequence[str],
+        *,
+        multilabel: bool = False,
+        templates: Sequence[str] = ("{label}",),
+        on_error: OnError = "raise",
+        per: Per = "image",
+        window: Window = "auto",
+        batch_size: int = 8,
+    ) -> list[Classification | ImageError]:
+        """Zero-shot classification: for each picture the labels by falling probability.
+
+        One of `labels` is true (softmax), or with `multilabel` each on its own (sigmoid). `templates` put a
+        label into prompts ("x-ray chest anteroposterior {label}"); several are averaged.
+        Raises TextError for unusable labels or templates, ImageError as `on_error` says.
+        """
+        stream = self.iter_classify(
+            images, labels, multilabel=multilabel, templates=templates, per=per, window=window, batch_size=batch_size
+        )
+        return [item.error if isinstance(item, Failed) else item for item in self._kept(stream, on_error)]
+
+    def iter_classify(
+        self,
+        images: Source | Iterable[Source],
+        labels: Sequence[str],
+        *,
+        multilabel: bool = False,
+        templates: Sequence[str] = ("{label}",),
+        per: Per = "image",
+        window: Window = "auto",
+        batch_size: int = 8,
+    ) -> Iterator[Classification | Failed]:
+        """`classify` as a stream. Labels are checked and embedded before the first picture is opened."""
+        vectors = label_embeddings(labels, templates, self.encode_text)
+
+        def answer(item: Embedded | Failed) -> Classification | Failed:
+            if isinstance(item, Failed):
+                return item
+            values = probabilities(item.vector, vectors, self.logit_scale, multilabel=multilabel)
+            names, falling = ranked(labels, values)
+            return Classification(
+                source=item.source,
+                frame_index=item.frame_index,
+                meta=item.meta,
+                labels=names,
+                probabilities=falling,
+                multilabel=multilabel,
+            )
+
+        return map(answer, self.embed(images, per=per, window=window, batch_size=batch_size))
+
+    def similarity(
+        self,
+        images: Source | Iterable[Source] | None = None,
+        texts: str | Sequence[str] | None = None,
+        *,
+        window: Window = "auto",
+    ) -> Vectors:
+        """Cosines, float32: images × texts [n, m]; with only one of the two, each with each other [n, n].
+
+        Raises DualsightError where neither is given.
+        """
+        rows = None if images is None else self.encode_image(images, window=window)
+        columns = None if texts is None else self.encode_text(texts)
+        if rows is None:
+            rows = columns
+        if columns is None:
+            columns = rows
+        if rows is None or columns is None:
+            raise DualsightError("similarity needs images, texts or both")
+        return np.asarray(rows @ columns.T)
+
+    @staticmethod
+    def _kept(stream: Iterable[Any], on_error: OnError) -> Iterator[Any]:
+        if on_error not in ("raise", "skip", "return"):
+            raise DualsightError(f"on_error is {on_error!r}", hint="one of: raise, skip, return")
+        for item in stream:
+            if isinstance(item, Failed) and on_error == "raise":
+                raise item.error
+            if isinstance(item, Failed) and on_error == "skip":
+                continue
+            yield item
+
+
+def as_stream(images: Source | Iterable[Source]) -> Iterable[Source]:
+    """One picture as a stream of one; a stream as itself; an array [n, H, W, C] as its n pictures."""
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        return images
+    if isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray)):
+        return [images]
+    if hasattr(images, "read") or not isinstance(images, Iterable) or hasattr(images, "getbbox"):
+        return [images]  # a file object, a Frame, a PIL image (whose class is iterable in name only)
+    return images
