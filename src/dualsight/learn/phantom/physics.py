@@ -1,0 +1,134 @@
+"""What tomography and projection share: coordinates, shapes, line integrals, textures, noise, position.
+
+Anatomy is drawn on a canvas a little larger than the picture (|x|, |y| ≤ REACH; x to the right, y down),
+and `Pose.place` cuts the picture (|x|, |y| ≤ 1) out of it, turned, moved and magnified. Shapes are signed
+distances, positive inside. Textures are made of a fixed number of random values whatever the canvas, so
+that one patient looks alike at every size. S is the canvas's side, P the picture's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+Map = NDArray[np.float32]  # [S, S]
+
+REACH = 1.125
+
+
+def canvas_side(size: int) -> int:
+    """Side S in pixels of the canvas from which a picture of side `size` is cut."""
+    return round(size * REACH)
+
+
+def grid(side: int) -> tuple[Map, Map]:
+    """x and y of each pixel's centre, both [S, S]."""
+    line = (((np.arange(side) + 0.5) / side * 2 - 1) * REACH).astype(np.float32)
+    x, y = np.meshgrid(line, line)
+    return x, y
+
+
+def radius(x: Map, y: Map, centre: tuple[float, float], axes: tuple[float, float], angle: float = 0.0) -> Map:
+    """Elliptical radius: 0 in the centre, 1 on the ellipse; angle in radians, clockwise as displayed."""
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
+    return np.hypot((cos * dx + sin * dy) / np.float32(axes[0]), (cos * dy - sin * dx) / np.float32(axes[1]))
+
+
+def ellipse(x: Map, y: Map, centre: tuple[float, float], axes: tuple[float, float], angle: float = 0.0) -> Map:
+    """Signed distance to an ellipse, exact for circles."""
+    return (1 - radius(x, y, centre, axes, angle)) * np.float32(min(axes) ** 0.75 * max(axes) ** 0.25)
+
+
+def blob(
+    rng: np.random.Generator, x: Map, y: Map, centre: tuple[float, float], size: float, rough: float = 0.15
+) -> Map:
+    """Signed distance to an irregular region: a circle whose radius is disturbed by five harmonics."""
+    waves = rng.standard_normal((5, 2)) * rough / np.arange(1.5, 6.5)[:, None]
+    dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
+    turn = np.arange(257) * (2 * np.pi / 256)
+    order = np.arange(1, 6)[:, None] * turn
+    border = size * (1 + waves[:, 0] @ np.cos(order) + waves[:, 1] @ np.sin(order))
+    place = ((np.arctan2(dy, dx) + np.float32(np.pi)) * np.float32(256 / (2 * np.pi))).astype(np.intp)
+    return border.astype(np.float32)[place] - np.hypot(dx, dy)
+
+
+def soft(distance: Map, width: float) -> Map:
+    """Membership 0…1 of a shape whose edge is `width` wide."""
+    t = np.clip(distance / np.float32(width) + np.float32(0.5), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def chord(rho: Map, depth: float) -> Map:
+    """Length of the ray through an ellipsoid of semi-axis `depth`, by the elliptical radius of the ray."""
+    return np.float32(2 * depth) * np.sqrt(np.maximum(1 - rho * rho, 0))
+
+
+def smooth_noise(rng: np.random.Generator, side: int, scale: float) -> Map:
+    """Gaussian noise of mean 0 and variance about 1, correlated over the length `scale`."""
+    n = int(np.ceil(2 * REACH / scale)) + 5
+    knots = (np.arange(n) - (n - 1) / 2) * scale
+    line = ((np.arange(side) + 0.5) / side * 2 - 1) * REACH
+    weights = np.exp(-(((line[:, None] - knots) / scale) ** 2)).astype(np.float32)  # [S, n]
+    weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    return weights @ rng.standard_normal((n, n), dtype=np.float32) @ weights.T
+
+
+def power_noise(rng: np.random.Generator, side: int, beta: float, coarse: float = 0.6, octaves: int = 5) -> Map:
+    """Noise of power spectrum 1 / f^beta, as a sum of octaves from the length `coarse` downwards."""
+    total = np.zeros((side, side), np.float32)
+    for octave in range(octaves):
+        total += np.float32(2 ** (-octave * (beta - 2) / 2)) * smooth_noise(rng, side, coarse / 2**octave)
+    return total
+
+
+def strands(side: int, lines: list[NDArray[np.float64]], widths: list[float], values: list[float]) -> Map:
+    """Polylines [n, 2] of (x, y) with their widths and values; later ones lie on earlier ones.
+
+    A line thinner than the grid of this drawing is drawn paler instead.
+    """
+    fine = 2 if side > 96 else 3
+    sheet = Image.new("F", (side * fine, side * fine))
+    brush = ImageDraw.Draw(sheet)
+    scale = side * fine / (2 * REACH)
+    for line, width, value in zip(lines, widths, values, strict=True):
+        wide = width * scale
+        points = ((line + REACH) * scale).ravel().tolist()
+        brush.line(points, fill=value * min(1.0, wide), width=max(1, round(wide)), joint="curve" if wide > 4 else None)
+    return np.asarray(sheet, np.float32).reshape(side, fine, side, fine).mean(axis=(1, 3))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pose:
+    """Where the patient lies in the picture."""
+
+    angle: float = 0.0  # radians
+    zoom: float = 1.0
+    x: float = 0.0
+    y: float = 0.0
+
+    def place(self, canvas: Map, size: int) -> Map:
+        """The picture [P, P] of a canvas [S, S], interpolated; beyond the canvas its border goes on."""
+        side = canvas.shape[0]
+        step = side / size / REACH / self.zoom  # canvas pixels per picture pixel
+        cos, sin = np.cos(self.angle) * step, np.sin(self.angle) * step
+        turn = np.array([[cos, sin], [-sin, cos]])  # in (row, column)
+        middle = (size - 1) / 2
+        shift = np.array([self.y, self.x]) * size / 2
+        offset = (side - 1) / 2 - turn @ (middle + shift)
+        return ndimage.affine_transform(canvas, turn, offset, (size, size), order=1, mode="nearest")
+
+
+def counted(rng: np.random.Generator, expected: Map) -> Map:
+    """Counts of quanta where `expected` fall: Poisson noise, in its normal limit (expected over about 20)."""
+    noise = rng.standard_normal(expected.shape, dtype=np.float32)
+    return np.maximum(expected + np.sqrt(np.maximum(expected, 0)) * noise, 1)
+
+
+def to_uint8(values: Map) -> NDArray[np.uint8]:
+    """Values 0…1 as grey levels; what lies beyond is clipped."""
+    return (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
