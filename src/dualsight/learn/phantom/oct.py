@@ -1,0 +1,390 @@
+"""Retinal optical coherence tomography: ten layers between vitreous and sclera, with speckle.
+
+A B-scan is a stack of boundaries, each a depth over the lateral position; between two boundaries lies a
+layer of known reflectivity. Findings move boundaries, open cavities, or take layers away. Depths are in
+millimetres from the top of the picture, which is 2 mm high and 6 mm wide; the fovea is near x = 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualsight.learn.phantom.base import Drawing, Modality
+
+Row = NDArray[np.float32]  # [W]
+Map = NDArray[np.float32]  # [H, W]
+
+HEIGHT, HALF = 2.0, 3.0  # mm: depth of the picture, half of its width
+
+LAYERS = ("nfl", "gcl", "ipl", "inl", "opl", "onl", "elm", "myoid", "ez", "outer", "rpe", "choroid", "sclera")
+REFLECTIVITY = {  # linear, vitreous 0.02
+    "nfl": 0.80,
+    "gcl": 0.36,
+    "ipl": 0.46,
+    "inl": 0.22,
+    "opl": 0.46,
+    "onl": 0.13,
+    "elm": 0.40,
+    "myoid": 0.20,
+    "ez": 0.85,
+    "outer": 0.42,
+    "rpe": 1.0,
+    "choroid": 0.40,
+    "sclera": 0.24,
+}
+VITREOUS = 0.025
+CAVITY = 0.03
+
+
+@dataclass(slots=True)
+class Retina:
+    """One patient's scan before it is imaged: what a finding may change.
+
+    x: [W] mm; bruch: [W], depth of Bruch's membrane; thickness: by layer from nfl to rpe, [W] each;
+    reflectivity: by layer, [W]; lift: [W], space between photoreceptors and RPE.
+    """
+
+    x: Row
+    bruch: Row
+    thickness: dict[str, Row]
+    reflectivity: dict[str, Row]
+    lift: Row  # fluid between photoreceptors and retinal pigment epithelium
+    raised: Row  # the retinal pigment epithelium above Bruch's membrane
+    content: float  # reflectivity beneath the raised epithelium
+    leak: Row  # additional light that reaches the choroid
+    phase: NDArray[np.float32]
+    vessels: NDArray[np.float64]  # [N, 2]: lateral position and half width
+
+
+@dataclass(frozen=True, slots=True)
+class Cavity:
+    """A region [H, W] (0…1) of another reflectivity, laid over the layers."""
+
+    region: Map
+    reflectivity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Boundaries of a retina on a grid: tops[layer] is [W], z [H, 1]; soft is a pixel's height in mm."""
+
+    tops: dict[str, Row]
+    z: Map
+    soft: float
+
+
+# What a finding adds once the boundaries are known: cavities, and where the finding is
+Additions = tuple[tuple[Cavity, ...], NDArray[np.bool_]]
+After = Callable[[Retina, Stack], Additions]
+
+
+def _bump(x: Row, centre: float, half: float) -> Row:
+    """A smooth hill of height 1 that is 0 outside centre ± half."""
+    t = np.clip(np.abs((x - centre) / half), 0, 1)
+    return (1 - t * t) ** 2
+
+
+def _retina(patient: np.random.Generator, x: Row) -> Retina:
+    u = patient.uniform
+    fovea, pit_width = u(-0.25, 0.25), u(0.42, 0.62)
+    nasal = 1.0 if patient.random() < 0.5 else -1.0
+    x = x - np.float32(fovea)
+    pit = np.exp(-((x / pit_width) ** 2)) * u(0.86, 1.0)  # [W]: 1 in the foveola
+    rim = np.exp(-(((np.abs(x) - 1.1) / 0.8) ** 2))
+    k = u(0.9, 1.12, 4).tolist()
+    full = np.ones_like(x)
+    thickness = {
+        "nfl": (0.022 + 0.028 * np.clip(nasal * x, 0, 3) * k[0]) * (1 - pit) + 0.004,
+        "gcl": k[1] * (0.030 + 0.032 * rim) * (1 - pit),
+        "ipl": k[1] * (0.034 + 0.012 * rim) * (1 - pit) + 0.003,
+        "inl": k[2] * (0.036 + 0.010 * rim) * (1 - pit) + 0.003,
+        "opl": 0.030 * (1 - 0.6 * pit) * full,
+        "onl": k[3] * (0.062 + 0.045 * pit),
+        "elm": 0.010 * full,
+        "myoid": 0.022 + 0.010 * pit,
+        "ez": 0.020 * full,
+        "outer": 0.020 + 0.010 * pit,
+        "rpe": 0.026 * full,
+    }
+    choroid = u(0.16, 0.36)
+    phase = patient.uniform(0, 2 * np.pi, 12).astype(np.float32)
+    thickness["choroid"] = choroid * (1 + 0.12 * np.sin(1.3 * x + phase[0]) + 0.05 * np.sin(4 * x + phase[1]))
+    count = int(patient.integers(2, 6))
+    vessels = np.stack(
+        [patient.uniform(0.7, 3.2, 6) * patient.choice((-1, 1), 6), patient.uniform(0.03, 0.09, 6)], axis=1
+    )[:count]
+    bruch = u(1.22, 1.38) - u(-0.01, 0.035) * x * x + u(-0.05, 0.05) * x
+    return Retina(
+        x=x,
+        bruch=bruch.astype(np.float32),
+        thickness=thickness,
+        reflectivity={name: np.full_like(x, value) for name, value in REFLECTIVITY.items()},
+        lift=np.zeros_like(x),
+        raised=np.zeros_like(x),
+        content=0.3,
+        leak=np.zeros_like(x),
+        phase=phase,
+        vessels=vessels,
+    )
+
+
+def _stack(retina: Retina, z: Map, soft: float) -> Stack:
+    """Boundaries from Bruch's membrane upwards, and the choroid below it."""
+    tops: dict[str, Row] = {"choroid": retina.bruch}
+    tops["sclera"] = retina.bruch + retina.thickness["choroid"]
+    level = retina.bruch - retina.raised
+    for name in reversed(LAYERS[:-2]):
+        level = level - retina.thickness[name]
+        tops[name] = level
+        if name == "rpe":
+            level = level - retina.lift
+    return Stack(tops, z, soft)
+
+
+def _between(stack: Stack, top: Row, bottom: Row) -> NDArray[np.bool_]:
+    return (stack.z > top) & (stack.z <= bottom)
+
+
+def _oval(retina: Retina, stack: Stack, x: float, z: float, wide: float, high: float) -> Map:
+    """0…1 inside an ellipse, with a soft border."""
+    rho = np.hypot((retina.x - x) / wide, (stack.z - z) / high)
+    return np.clip((1 - rho) * (high / stack.soft) + 0.5, 0, 1)
+
+
+def _macular_edema(rng: np.random.Generator, retina: Retina) -> After:
+    """Thickening by cysts in the inner and outer nuclear layers."""
+    centre, half = rng.uniform(-0.3, 0.3), rng.uniform(1.0, 1.9)
+    hill = _bump(retina.x, centre, half)
+    swell = rng.uniform(0.10, 0.24)
+    retina.thickness["onl"] = retina.thickness["onl"] + swell * hill
+    retina.thickness["inl"] = retina.thickness["inl"] + 0.5 * swell * hill
+    seed = int(rng.integers(2**62))
+
+    def after(retina: Retina, stack: Stack) -> Additions:
+        rng = np.random.default_rng(seed)
+        region = np.zeros_like(stack.z + retina.x)
+        position = centre - 0.75 * half
+        while position < centre + 0.75 * half:
+            wide = rng.uniform(0.07, 0.20)
+            position += wide
+            i = int(np.argmin(np.abs(retina.x - position)))
+            for name, below, chance in (("onl", "elm", 0.9), ("inl", "opl", 0.6)):
+                room = float(stack.tops[below][i] - stack.tops[name][i])
+                if room > 0.05 and rng.random() < chance:
+                    middle = float(stack.tops[name][i]) + room * rng.uniform(0.42, 0.55)
+                    high = 0.5 * room * rng.uniform(0.6, 0.9)
+                    region = np.maximum(region, _oval(retina, stack, position, middle, wide, high))
+            position += wide + rng.uniform(0.01, 0.06)
+        return (Cavity(region, CAVITY),), region > 0.5
+
+    return after
+
+
+def _subretinal_fluid(rng: np.random.Generator, retina: Retina) -> After:
+    retina.lift = rng.uniform(0.11, 0.30) * _bump(retina.x, rng.uniform(-0.5, 0.5), rng.uniform(0.9, 1.9))
+
+    def after(retina: Retina, stack: Stack) -> Additions:
+        bottom = stack.tops["rpe"]
+        return (), _between(stack, bottom - retina.lift, bottom) & (retina.lift > 0.01)
+
+    return after
+
+
+def _drusen(rng: np.random.Generator, retina: Retina) -> After:
+    """Several small humps of the pigment epithelium with grey content."""
+    for _ in range(int(rng.integers(5, 11))):
+        hump = rng.uniform(0.045, 0.11) * _bump(retina.x, rng.uniform(-1.9, 1.9), rng.uniform(0.14, 0.32))
+        retina.raised = np.maximum(retina.raised, hump)
+    retina.content = rng.uniform(0.38, 0.55)
+    onl = retina.thickness["onl"]
+    retina.thickness["onl"] = np.maximum(onl - 0.6 * retina.raised, 0.03)
+    return _beneath_epithelium
+
+
+def _detachment(rng: np.random.Generator, retina: Retina) -> After:
+    """One large dome of the pigment epithelium."""
+    dome = _bump(retina.x, rng.uniform(-0.7, 0.7), rng.uniform(0.75, 1.4))
+    retina.raised = (rng.uniform(0.18, 0.36) * np.sqrt(dome)).astype(np.float32)
+    retina.content = rng.uniform(0.03, 0.14)
+    return _beneath_epithelium
+
+
+def _beneath_epithelium(retina: Retina, stack: Stack) -> Additions:
+    return (), _between(stack, stack.tops["rpe"], retina.bruch) & (retina.raised > 0.012)
+
+
+def _macular_hole(rng: np.random.Generator, retina: Retina) -> After:
+    """A gap through the whole neurosensory retina, with swollen edges."""
+    half, flare = rng.uniform(0.12, 0.34), rng.uniform(0.25, 0.9)
+    edge = np.exp(-(((np.abs(retina.x) - half - 0.25) / 0.35) ** 2))
+    swell = rng.uniform(0.04, 0.11)
+    retina.thickness["onl"] = retina.thickness["onl"] + swell * edge
+    retina.thickness["inl"] = retina.thickness["inl"] + 0.6 * swell * edge
+    for name in ("nfl", "ipl"):
+        retina.thickness[name] = np.maximum(retina.thickness[name], 0.02)
+    cysts = rng.uniform(0.3, 0.7, 2).tolist()
+
+    def after(retina: Retina, stack: Stack) -> Additions:
+        top, bottom = stack.tops["nfl"], stack.tops["rpe"]
+        share = (bottom - stack.z) / np.maximum(bottom - top, 0.05)  # 0 on the epithelium, 1 on the surface
+        width = half * (1 + flare * (2 * share - 1) ** 2)
+        gap = np.clip((width - np.abs(retina.x)) / 0.04 + 0.5, 0, 1)
+        gap = gap * np.clip((bottom - stack.z) / stack.soft + 0.5, 0, 1)
+        around = [
+            _oval(
+                retina,
+                stack,
+                sign * (half + 0.2),
+                float(np.interp(half + 0.2, np.abs(retina.x[:1]), stack.tops["onl"][:1])),
+                0.1,
+                0.05 * size,
+            )
+            for sign, size in zip((-1, 1), cysts, strict=True)
+        ]
+        mask = (gap > 0.5) & _between(stack, top, bottom)
+        return (Cavity(gap, VITREOUS), *(Cavity(region, CAVITY) for region in around[:0])), mask
+
+    return after
+
+
+def _membrane(rng: np.random.Generator, retina: Retina) -> After:
+    """A bright line on the surface, which wrinkles it and fills the pit."""
+    centre, half = rng.uniform(-0.4, 0.4), rng.uniform(1.5, 2.6)
+    cover = np.clip(3 * _bump(retina.x, centre, half), 0, 1)
+    pit = np.exp(-((retina.x / 0.5) ** 2))
+    k = rng.uniform(0.6, 1.0)
+    for name, value in (("gcl", 0.05), ("ipl", 0.045), ("inl", 0.05)):
+        retina.thickness[name] = retina.thickness[name] + k * value * pit
+    waves = rng.uniform(8, 14, 2).tolist()
+    phases = rng.uniform(0, 6.28, 2).tolist()
+    folds = np.sin(waves[0] * retina.x + phases[0]) + np.sin(1.7 * waves[1] * retina.x + phases[1])
+    depth = rng.uniform(0.008, 0.016)
+    retina.thickness["nfl"] = retina.thickness["nfl"] + cover * depth * (folds + 2)
+    thick = rng.uniform(0.022, 0.034)
+    clear = rng.uniform(0.012, 0.026)
+
+    def after(retina: Retina, stack: Stack) -> Additions:
+        line = stack.tops["nfl"] - clear - depth * folds  # taut: it spans the folds
+        line = np.minimum(line, stack.tops["nfl"] - 0.004)
+        region = np.clip((0.5 * thick - np.abs(stack.z - line)) / stack.soft + 0.5, 0, 1) * cover
+        return (Cavity(region, 1.1),), region > 0.5
+
+    return after
+
+
+def _atrophy(rng: np.random.Generator, retina: Retina) -> After:
+    """Pigment epithelium and outer retina are gone; light falls through into the choroid."""
+    centre, half = rng.uniform(-0.7, 0.7), rng.uniform(0.55, 1.3)
+    gone = np.clip((half - np.abs(retina.x - centre)) / 0.12, 0, 1)
+    for name, rest in (
+        ("rpe", 0.25),
+        ("outer", 0.1),
+        ("ez", 0.05),
+        ("myoid", 0.1),
+        ("elm", 0.2),
+        ("onl", rng.uniform(0.1, 0.4)),
+    ):
+        retina.thickness[name] = retina.thickness[name] * (1 - gone * (1 - rest))
+    retina.reflectivity["rpe"] = retina.reflectivity["rpe"] * (1 - 0.5 * gone)
+    retina.leak = gone * rng.uniform(1.0, 1.8)
+
+    def after(retina: Retina, stack: Stack) -> Additions:
+        return (), _between(stack, stack.tops["onl"], stack.tops["sclera"]) & (gone > 0.5)
+
+    return after
+
+
+FINDINGS: dict[str, Callable[[np.random.Generator, Retina], After]] = {
+    "macular edema": _macular_edema,
+    "subretinal fluid": _subretinal_fluid,
+    "drusen": _drusen,
+    "macular hole": _macular_hole,
+    "epiretinal membrane": _membrane,
+    "geographic atrophy": _atrophy,
+    "pigment epithelial detachment": _detachment,
+}
+
+
+def _reflected(retina: Retina, stack: Stack, cavities: tuple[Cavity, ...]) -> Map:
+    """Light that comes back from each pixel, before speckle."""
+    z, soft = stack.z, stack.soft
+    light = np.full((len(z), len(retina.x)), VITREOUS, dtype=np.float32)
+    texture = 1 + 0.45 * np.sin(9 * retina.x + 14 * z + retina.phase[2]) * np.sin(
+        7 * retina.x - 19 * z + retina.phase[3]
+    )
+    previous: Row | float = VITREOUS
+    for name in LAYERS:
+        top = stack.tops[name]
+        if name == "rpe":  # the space above it holds fluid where the retina is lifted
+            fluid = np.clip(retina.lift / 0.02, 0, 1)
+            value = previous + (CAVITY - previous) * fluid
+            light += np.clip((z - top + retina.lift) / soft + 0.5, 0, 1) * (value - previous)
+            previous = value
+        if name == "choroid":
+            inside = np.clip(retina.raised / 0.02, 0, 1)
+            value = previous + (retina.content - previous) * inside
+            light += np.clip((z - top + retina.raised) / soft + 0.5, 0, 1) * (value - previous)
+            previous = value
+        value = retina.reflectivity[name]
+        light += np.clip((z - top) / soft + 0.5, 0, 1) * (value - previous)
+        previous = value
+    below = np.clip(z - retina.bruch, 0, None)
+    deep = np.where(below > 0, texture * (1 + retina.leak), 1) * np.exp(-below / np.float32(0.42))
+    light *= deep
+    for cavity in cavities:
+        light += cavity.region * (cavity.reflectivity - light)
+    return light
+
+
+def _shadows(retina: Retina, stack: Stack, light: Map) -> Map:
+    """Retinal vessels: bright in the nerve fibre layer, dark below."""
+    shade = np.zeros_like(retina.x)
+    for x, half in retina.vessels.astype(np.float32):
+        shade = np.maximum(shade, _bump(retina.x, x, 1.6 * half))
+    inner = stack.tops["gcl"] + np.float32(0.03)
+    return light * (1 - 0.6 * shade * np.clip((stack.z - inner) / 0.04, 0, 1))
+
+
+def _imaged(acquisition: np.random.Generator, light: Map) -> NDArray[np.uint8]:
+    """Speckle of a few averaged frames, focus along depth, and the logarithmic display."""
+    size = light.shape[0]
+    looks = acquisition.uniform(3, 14)
+    roll = acquisition.uniform(0, 0.5) * np.linspace(0, 1, size)[:, None] ** 2
+    speckle = acquisition.standard_gamma(looks, (size, size), dtype=np.float32) / np.float32(looks)
+    smooth = acquisition.uniform(0, 0.5)
+    speckle = (speckle + smooth * np.roll(speckle, 1, 1)) / (1 + smooth)
+    floor = acquisition.uniform(0.006, 0.025)
+    grain = acquisition.standard_gamma(2.0, (size, size), dtype=np.float32) * np.float32(floor / 2)
+    signal = light * speckle * np.exp(-roll) + grain
+    low, high = acquisition.uniform(0.015, 0.03), acquisition.uniform(0.9, 1.4)
+    display = np.log(np.maximum(signal, 1e-4) / low) / np.log(high / low)
+    gamma = acquisition.uniform(0.9, 1.5)
+    return (np.clip(display, 0, 1) ** gamma * 255 + 0.5).astype(np.uint8)
+
+
+def draw(
+    patient: np.random.Generator, acquisition: np.random.Generator, view: str, finding: str | None, size: int
+) -> Drawing:
+    """A horizontal B-scan through the macula; see `base.Draw`. `finding` is one of FINDINGS."""
+    zoom, shift = acquisition.uniform(0.85, 1.05), acquisition.uniform(-0.25, 0.25)
+    ramp = ((np.arange(size) + 0.5) / size).astype(np.float32)
+    x = zoom * HALF * (2 * ramp - 1) + shift
+    retina = _retina(patient, x)
+    lesion = np.random.default_rng(patient.integers(2**62))
+    tilt, lower = acquisition.uniform(-0.06, 0.06), acquisition.uniform(-0.18, 0.12)
+    retina.bruch = retina.bruch + tilt * x + lower
+    after = FINDINGS[finding](lesion, retina) if finding else None
+    stack = _stack(retina, (HEIGHT * ramp)[:, None], soft=HEIGHT / size * 1.3)
+    cavities: tuple[Cavity, ...] = ()
+    mask = np.zeros((size, size), dtype=np.bool_)
+    if after:
+        cavities, mask = after(retina, stack)
+    light = _shadows(retina, stack, _reflected(retina, stack, cavities))
+    return Drawing(pixels=_imaged(acquisition, light), mask=mask)
+
+
+MODALITIES = (Modality(name="oct", anatomy="retina", views=("",), findings=tuple(FINDINGS), draw=draw),)
