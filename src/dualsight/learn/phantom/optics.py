@@ -112,22 +112,33 @@ def stamp(size: int, x: Array, y: Array, long: Array, short: Array, angle: Array
 def ribbons(pose: Pose, curves: Array, radius: Array, weight: Array) -> Array:
     """Curves [n, k, 2] of the anatomy's plane, of half width [n, k] in its units and weight [n], 0…1: [S, S].
 
-    Later curves lie on earlier ones. A ribbon thinner than a third of a pixel is drawn paler instead.
+    Later curves lie on earlier ones. A ribbon thinner than half a pixel is drawn paler instead.
     """
-    fine = 3 if pose.size <= 192 else 2  # drawn finer, then averaged
     x, y = pose.pixels(curves[..., 0], curves[..., 1])  # [n, k]
     half = radius * np.float32(pose.scale)
     heading = np.arctan2(np.gradient(y, axis=1), np.gradient(x, axis=1))
-    least = np.float32(0.6 / fine)
+    least = np.float32(0.25)
     shade = weight * np.minimum(1, half.mean(axis=1) / least)
     half = np.maximum(half, least)
     across, down = -np.sin(heading) * half, np.cos(heading) * half
     left = np.stack([x + across, y + down], axis=2)
     right = np.stack([x - across, y - down], axis=2)[:, ::-1]
-    outline = (np.concatenate([left, right], axis=1) + np.float32(0.5)) * fine - np.float32(0.5)  # [n, 2k, 2]
-    canvas = Image.new("L", (pose.size * fine, pose.size * fine))
+    return _paint(pose.size, np.concatenate([left, right], axis=1), shade)
+
+
+def patches(pose: Pose, outlines: Array, weight: Array) -> Array:
+    """Filled outlines [n, k, 2] of the anatomy's plane with weight [n], 0…1; later on earlier: [S, S]."""
+    return _paint(pose.size, np.stack(pose.pixels(outlines[..., 0], outlines[..., 1]), axis=2), weight)
+
+
+def _paint(size: int, outlines: Array, weight: Array) -> Array:
+    """Polygons [n, k, 2] in pixels, drawn finer and averaged, so that edges are smooth: [S, S]."""
+    fine = 3 if size <= 192 else 2
+    inside = ((outlines > -1).any(axis=1) & (outlines < size).any(axis=1)).all(axis=1)
+    corners = ((outlines[inside] + np.float32(0.5)) * fine - np.float32(0.5)).reshape(int(inside.sum()), -1)
+    canvas = Image.new("L", (size * fine, size * fine))
     brush = ImageDraw.Draw(canvas)
-    for points, grey in zip(outline.reshape(len(curves), -1).tolist(), (shade * 255).tolist(), strict=True):
+    for points, grey in zip(corners.tolist(), (weight[inside] * 255).tolist(), strict=True):
         brush.polygon(points, fill=int(grey))
     return np.asarray(canvas.reduce(fine), np.float32) / np.float32(255)
 
