@@ -21,17 +21,18 @@ from dualsight.learn.phantom.optics import (
     develop,
     grow,
     lattice,
+    rgb,
     ribbons,
     smoothstep,
     stamp,
     texture,
 )
 
-DERMIS = np.array((0.92, 0.76, 0.66), np.float32)
-MELANIN = np.array((0.55, 1.10, 1.55), np.float32)  # absorption per unit of pigment: R, G, B
-BLOOD = np.array((0.12, 1.25, 1.05), np.float32)
-DEEP = np.array((0.15, 0.19, 0.27), np.float32)  # what returns from above dermal melanin
-KERATIN = np.array((0.95, 0.88, 0.70), np.float32)
+DERMIS = rgb(0.92, 0.76, 0.66)
+MELANIN = rgb(0.55, 1.10, 1.55)  # absorption per unit of pigment: R, G, B
+BLOOD = rgb(0.12, 1.25, 1.05)
+DEEP = rgb(0.15, 0.19, 0.27)  # what returns from above dermal melanin
+KERATIN = rgb(0.95, 0.88, 0.70)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +226,7 @@ FINDINGS: dict[str, Callable[[np.random.Generator, Scene], Lesion]] = {
 
 
 def reflect(scene: Scene, lesion: Lesion) -> Array:
-    """The light that the skin returns, [S, S, 3], under even illumination."""
+    """The light that the skin returns, [3, S, S], under even illumination."""
     own, u, v = scene.skin, scene.u, scene.v
     melanin = own.melanin * (1 + 0.3 * texture(own.mottle, u, v, 1.2, 2))
     blood = own.blood * (1 + 0.25 * texture(own.weave, u, v, 1.5, 3))
@@ -237,11 +238,11 @@ def reflect(scene: Scene, lesion: Lesion) -> Array:
         melanin = melanin + lesion.melanin
     if lesion.blood is not None:
         blood = blood + lesion.blood
-    light = DERMIS * np.exp(-melanin[..., None] * MELANIN - blood[..., None] * BLOOD)
+    light = DERMIS * np.exp(-melanin * MELANIN - blood * BLOOD)
     if lesion.deep is not None:
-        light = light + lesion.deep[..., None] * (DEEP - light)
+        light = light + lesion.deep * (DEEP - light)
     if lesion.keratin is not None:
-        light = light + lesion.keratin[..., None] * (KERATIN - light)
+        light = light + lesion.keratin * (KERATIN - light)
     return np.asarray(light, np.float32)
 
 
@@ -255,8 +256,8 @@ def _hairs(acquisition: np.random.Generator, pose: Pose, light: Array) -> Array:
     shade = np.float32(acquisition.choice((0.06, 0.12, 0.5)))
     if n == 0:
         return light
-    cover = 0.85 * ribbons(replace(pose, u=0.0, v=0.0), curves, radius, np.ones(n, np.float32))[..., None]
-    return light + cover * (shade * np.array((1, 0.8, 0.6), np.float32) - light)
+    cover = 0.85 * ribbons(replace(pose, u=0.0, v=0.0), curves, radius, np.ones(n, np.float32))
+    return light + cover * (shade * rgb(1, 0.8, 0.6) - light)
 
 
 def _bubbles(acquisition: np.random.Generator, pose: Pose, light: Array) -> Array:
@@ -266,7 +267,7 @@ def _bubbles(acquisition: np.random.Generator, pose: Pose, light: Array) -> Arra
     r = acquisition.uniform(0.012, 0.035, n) * pose.size
     none, full = np.zeros(n), np.ones(n)
     rim = stamp(pose.size, x, y, r, r, none, full) - stamp(pose.size, x, y, 0.75 * r, 0.75 * r, none, full)
-    return light + 0.45 * np.maximum(rim, 0)[..., None] * (1 - light)
+    return light + 0.45 * np.maximum(rim, 0) * (1 - light)
 
 
 def draw(
@@ -286,7 +287,7 @@ def draw(
     x, y = Pose(size=size, reach=1.0).plane()
     far = np.hypot(x, y)
     tube = 1 - 0.95 * smoothstep(corner, corner + 0.06, far)  # the dermatoscope's edge, where it is in the picture
-    light = light * (tube * (1 - fall * far * far))[..., None]
+    light = light * (tube * (1 - fall * far * far))
     pixels = develop(light.astype(np.float32), acquisition, blur=0.8, noise=0.02)
     return Drawing(pixels=pixels, mask=lesion.mask)
 

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dualsight.learn.phantom.base import Drawing, Modality
+from dualsight.learn.phantom.base import Drawing, Modality, Side
 from dualsight.learn.phantom.optics import (
     Array,
     Pose,
     develop,
     grow,
     lattice,
+    rgb,
     ribbons,
     smoothstep,
     stamp,
@@ -29,18 +30,18 @@ from dualsight.learn.phantom.optics import (
 )
 
 FOVEA = (1.0, 0.1)
-SCLERA = np.array((1.0, 0.80, 0.62), np.float32)
-MELANIN = np.array((0.50, 1.05, 1.60), np.float32)  # absorption per unit of pigment: R, G, B
-BLOOD = np.array((0.14, 1.15, 1.55), np.float32)  # of the choroid
-VENOUS = np.array((0.32, 1.15, 1.25), np.float32)
-ARTERIAL = np.array((0.08, 0.80, 1.0), np.float32)  # oxygen lets red through
-HAEMORRHAGE = np.array((0.75, 2.2, 2.2), np.float32)  # thick and dark
-DISC = np.array((1.0, 0.60, 0.33), np.float32)  # the rim: nerve fibres with capillaries
-CUP = np.array((1.0, 0.92, 0.66), np.float32)  # the lamina: pale
-LIPID = np.array((1.0, 0.86, 0.36), np.float32)
-DRUSE = np.array((0.92, 0.62, 0.24), np.float32)
-SWOLLEN = np.array((1.0, 0.70, 0.50), np.float32)
-SCAR = np.array((0.96, 0.84, 0.60), np.float32)
+SCLERA = rgb(1.0, 0.80, 0.62)
+MELANIN = rgb(0.50, 1.05, 1.60)  # absorption per unit of pigment: R, G, B
+BLOOD = rgb(0.14, 1.15, 1.55)  # of the choroid
+VENOUS = rgb(0.32, 1.15, 1.25)
+ARTERIAL = rgb(0.08, 0.80, 1.0)  # oxygen lets red through
+HAEMORRHAGE = rgb(0.75, 2.2, 2.2)  # thick and dark
+DISC = rgb(1.0, 0.60, 0.33)  # the rim: nerve fibres with capillaries
+CUP = rgb(1.0, 0.92, 0.66)  # the lamina: pale
+LIPID = rgb(1.0, 0.86, 0.36)
+DRUSE = rgb(0.92, 0.62, 0.24)
+SWOLLEN = rgb(1.0, 0.70, 0.50)
+SCAR = rgb(0.96, 0.84, 0.60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +156,7 @@ class Lesion:
     mask: NDArray[np.bool_]
     blood: Array | None = None
     pale: Array | None = None
-    colour: Array | None = None  # [3], of what is pale
+    colour: Array | None = None  # [3, 1, 1], of what is pale
     pigment: Array | None = None
     swelling: Array | None = None  # of the disc
     cup: float | None = None  # in place of the healthy one
@@ -253,12 +254,12 @@ FINDINGS: dict[str, Callable[[np.random.Generator, Scene], Lesion]] = {
 
 
 def reflect(scene: Scene, lesion: Lesion) -> Array:
-    """The light that the eye returns, [S, S, 3], under even illumination."""
+    """The light that the eye returns, [3, S, S], under even illumination."""
     eye, u, v, rho = scene.eye, scene.u, scene.v, scene.rho
     macula = np.exp(-((u - FOVEA[0]) ** 2 + (v - FOVEA[1]) ** 2) / np.float32(2 * 0.2**2))
     melanin = eye.pigment * (0.5 + 0.2 * texture(eye.mottle, u, v, 2.0, 2)) + 0.32 * macula
     choroid = eye.choroid + 0.22 * macula + eye.tigroid * texture(eye.weave, u + v, 2.5 * v - u, 4.0)
-    light = SCLERA * np.exp(-melanin[..., None] * MELANIN - choroid[..., None] * BLOOD)
+    light = SCLERA * np.exp(-melanin * MELANIN - choroid * BLOOD)
     light = _mix(light, DISC, smoothstep(1.08, 0.92, rho))
     cup = eye.cup if lesion.cup is None else lesion.cup
     light = _mix(light, CUP, smoothstep(cup + 0.12, cup - 0.06, rho))
@@ -267,19 +268,16 @@ def reflect(scene: Scene, lesion: Lesion) -> Array:
     if lesion.pale is not None and lesion.colour is not None:
         light = _mix(light, lesion.colour, lesion.pale)
     if lesion.pigment is not None:
-        light = light * np.exp(-1.6 * lesion.pigment[..., None] * MELANIN)
-    for veins, absorption in ((True, VENOUS), (False, ARTERIAL)):
-        depth = _blood(scene, veins, lesion.veins if veins else 1.0) * (1 - macula)
-        if lesion.swelling is not None:
-            depth = depth * (1 - 0.5 * lesion.swelling)
-        light = light * np.exp(-depth[..., None] * absorption)
+        light = light * np.exp(-1.6 * lesion.pigment * MELANIN)
+    veil = (1 - macula) if lesion.swelling is None else (1 - macula) * (1 - 0.5 * lesion.swelling)
+    absorbed = (_blood(scene, True, lesion.veins) * veil) * VENOUS + (_blood(scene, False, 1.0) * veil) * ARTERIAL
     if lesion.blood is not None:
-        light = light * np.exp(-lesion.blood[..., None] * HAEMORRHAGE)
-    return np.asarray(light, np.float32)
+        absorbed += lesion.blood * HAEMORRHAGE
+    return np.asarray(light * np.exp(-absorbed), np.float32)
 
 
 def _mix(light: Array, colour: Array, cover: Array) -> Array:
-    return light + cover[..., None] * (colour - light)
+    return light + cover * (colour - light)
 
 
 def _blood(scene: Scene, veins: bool, widen: float) -> Array:
@@ -312,10 +310,10 @@ def draw(
     lamp = acquisition.normal(0, 0.22, 2).astype(np.float32)
     lit = 1 - np.float32(fall) * ((x - lamp[0]) ** 2 + (y - lamp[1]) ** 2) * 0.7
     opening = np.clip((np.float32(aperture) - np.hypot(x, y)) * (size / 2) + 0.5, 0, 1)
-    light = reflect(scene, lesion) * (np.clip(lit, 0.1, 1) * opening * 0.75)[..., None]
+    light = reflect(scene, lesion) * (np.clip(lit, 0.1, 1) * opening * 0.75)
     haze = np.float32(acquisition.uniform(0, 0.05)) * opening
-    pixels = develop(light + haze[..., None], acquisition, blur=0.8, noise=0.02)
-    side = None if finding is None else ("left" if view == "left eye" else "right")
+    pixels = develop(light + haze, acquisition, blur=0.8, noise=0.02)
+    side: Side | None = None if finding is None else ("left" if view == "left eye" else "right")
     return Drawing(pixels=pixels, mask=lesion.mask & (opening > 0.5), side=side)
 
 

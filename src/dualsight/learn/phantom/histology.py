@@ -20,13 +20,14 @@ from dualsight.learn.phantom.optics import (
     develop,
     lattice,
     patches,
+    rgb,
     smoothstep,
     stamp,
     texture,
 )
 
-HAEMATOXYLIN = np.array((0.650, 0.704, 0.286), np.float32)  # optical density: R, G, B
-EOSIN = np.array((0.072, 0.990, 0.105), np.float32)
+HAEMATOXYLIN = rgb(0.650, 0.704, 0.286)  # optical density: R, G, B
+EOSIN = rgb(0.072, 0.990, 0.105)
 CORNERS = 24  # of a gland's outline; also the nuclei of one ring
 REACH = 3.2  # the tissue spans [-REACH, REACH]
 
@@ -249,7 +250,7 @@ def _fat(rng: np.random.Generator, slide: Slide) -> None:
     """Fat: large empty cells, of which only thin walls and a flat nucleus here and there are left."""
     _healthy(slide, lambda at: ~slide.inside(at, 0.3))
     step = float(rng.uniform(0.42, 0.6))
-    cells = _packed(rng, step, (0.43 * step, 0.47 * step), 0.06)
+    cells = _packed(rng, step, (0.46 * step, 0.5 * step), 0.06)
     cells = cells.where(slide.inside(cells.centre, 0.3))
     ones = np.ones(len(cells.centre), np.float32)
     slide.lay(slide.region, 0.12, 0.8)
@@ -298,7 +299,7 @@ def draw(
     else:
         _healthy(slide, None)
     grain = 1 + 0.12 * texture(tissue.mottle, u, v, 14.0)  # chromatin and section thickness
-    density = (blue * grain * slide.haematoxylin)[..., None] * HAEMATOXYLIN + (pink * slide.eosin)[..., None] * EOSIN
+    density = (blue * grain * slide.haematoxylin) * HAEMATOXYLIN + (pink * slide.eosin) * EOSIN
     light = np.float32(0.92) * np.exp(-np.float32(thick) * density)
     pixels = develop(light.astype(np.float32), acquisition, blur=0.7, noise=0.015, tint=0.03)
     return Drawing(pixels=pixels, mask=slide.region > 0.5)

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]  # float32 wherever it is as large as the picture
+
+
+def rgb(red: float, green: float, blue: float) -> Array:
+    """A colour, or an absorption per channel, [3, 1, 1]: times a map [S, S] it gives light [3, S, S]."""
+    return np.array([red, green, blue], np.float32).reshape(3, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,20 +63,22 @@ def lattice(generator: np.random.Generator, n: int = 64) -> Array:
 def texture(values: Array, u: Array, v: Array, frequency: float, octaves: int = 1) -> Array:
     """Smooth noise at (u, v): about `frequency` bumps per unit; further octaves at half the amplitude.
 
-    The lattice [n, n] repeats itself after n / frequency units. Returns the shape of u; deviation about 0.6.
+    The lattice [n, n], n a power of two, repeats itself after n / frequency units. Returns the shape
+    of u; deviation about 0.6.
     """
     n = len(values)
     flat = np.pad(values, (0, 1), mode="wrap").ravel()
     total = np.zeros(u.shape, np.float32)
     for octave in range(octaves):
-        x, y = (np.mod(a * np.float32(frequency * 2**octave) + np.float32(19.3 * octave), n) for a in (u, v))
-        column, row = np.minimum(x.astype(np.int32), n - 1), np.minimum(y.astype(np.int32), n - 1)
-        x, y = x - column.astype(np.float32), y - row.astype(np.float32)
+        f, shift = np.float32(frequency * 2**octave), np.float32(19.3 * octave)
+        x, y = u * f + shift, v * f + shift
+        column, row = np.floor(x), np.floor(y)
+        x, y = x - column, y - row
         x, y = x * x * (3 - 2 * x), y * y * (3 - 2 * y)
-        corner = row * (n + 1) + column
-        upper, lower = flat[corner], flat[corner + n + 1]
-        upper = upper + x * (flat[corner + 1] - upper)
-        lower = lower + x * (flat[corner + n + 2] - lower)
+        corner = (row.astype(np.int64) & (n - 1)) * (n + 1) + (column.astype(np.int64) & (n - 1))
+        upper, lower = flat.take(corner), flat.take(corner + (n + 1))
+        upper += x * (flat.take(corner + 1) - upper)
+        lower += x * (flat.take(corner + (n + 2)) - lower)
         total += (upper + y * (lower - upper)) * np.float32(0.5**octave)
     return total
 
@@ -79,7 +86,7 @@ def texture(values: Array, u: Array, v: Array, frequency: float, octaves: int = 
 def smoothstep(low: float, high: float, x: Array) -> Array:
     """0 below `low`, 1 above `high`, smooth between; falls instead where low > high."""
     t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t))
 
 
 def stamp(size: int, x: Array, y: Array, long: Array, short: Array, angle: Array, weight: Array) -> Array:
@@ -88,25 +95,28 @@ def stamp(size: int, x: Array, y: Array, long: Array, short: Array, angle: Array
     x, y: centres, px, [n]; long, short: half axes, px; angle of the long axis, rad; weight ≥ 0.
     Edges are one pixel soft, and a body thinner than a pixel covers in proportion to its width.
     """
-    out = np.zeros(size * size, np.float32)
-    margin = float(long.max(initial=0)) + 1
+    margin = int(np.ceil(float(long.max(initial=0)))) + 1
+    wide = size + 4 * margin  # canvas with room for whatever touches the picture
+    canvas = np.zeros(wide * wide, np.float32)
     near = (x > -margin) & (x < size + margin) & (y > -margin) & (y < size + margin)
-    x, y, long, short, angle, weight = (
-        np.asarray(a[near, None], np.float32) for a in (x, y, long, short, angle, weight)
-    )
-    if x.size == 0:
-        return out.reshape(size, size)
-    half = int(np.ceil(margin))
-    dy, dx = (a.ravel() for a in np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32))
-    column, row = np.rint(x) + dx, np.rint(y) + dy  # [n, window]
-    along, across = column - x, row - y
+    x, y, long, short, angle, weight = (a[near, None].astype(np.float32) for a in (x, y, long, short, angle, weight))
+    dy, dx = (a.reshape(1, -1) for a in np.mgrid[-margin : margin + 1, -margin : margin + 1].astype(np.float32))
+    column, row = np.rint(x), np.rint(y)
     cos, sin = np.cos(angle), np.sin(angle)
-    p, q = (along * cos + across * sin) / long, (across * cos - along * sin) / short
-    coverage = np.clip((1 - np.sqrt(p * p + q * q)) * short + np.float32(0.5), 0, 1)
-    inside = (coverage > 0) & (column >= 0) & (column < size) & (row >= 0) & (row < size)
-    index = (row * size + column)[inside].astype(np.int32)
-    np.maximum.at(out, index, (coverage * (weight * np.minimum(1, 2 * short)))[inside])
-    return out.reshape(size, size)
+    x, y = column - x, row - y
+    rho = (cos / long) * dx + ((sin / long) * dy + (cos * x + sin * y) / long)  # [n, window], along
+    across = (cos / short) * dy - ((sin / short) * dx - (cos * y - sin * x) / short)
+    rho *= rho
+    across *= across
+    rho += across
+    np.sqrt(rho, out=rho)
+    coverage = np.clip((short + np.float32(0.5)) - short * rho, 0, 1, out=rho)
+    coverage *= weight * np.minimum(1, 2 * short)
+    window = (dy * wide + dx).astype(np.int64)
+    index = ((row + 2 * margin) * wide + column + 2 * margin).astype(np.int64) + window
+    some = coverage > 0
+    np.maximum.at(canvas, index[some], coverage[some])
+    return canvas.reshape(wide, wide)[2 * margin : 2 * margin + size, 2 * margin : 2 * margin + size]
 
 
 def ribbons(pose: Pose, curves: Array, radius: Array, weight: Array) -> Array:
@@ -134,7 +144,8 @@ def patches(pose: Pose, outlines: Array, weight: Array) -> Array:
 def _paint(size: int, outlines: Array, weight: Array) -> Array:
     """Polygons [n, k, 2] in pixels, drawn finer and averaged, so that edges are smooth: [S, S]."""
     fine = 3 if size <= 192 else 2
-    inside = ((outlines > -1).any(axis=1) & (outlines < size).any(axis=1)).all(axis=1)
+    low, high = outlines.min(axis=1), outlines.max(axis=1)  # [n, 2]
+    inside = (high > -1).all(axis=1) & (low < size).all(axis=1)
     corners = ((outlines[inside] + np.float32(0.5)) * fine - np.float32(0.5)).reshape(int(inside.sum()), -1)
     canvas = Image.new("L", (size * fine, size * fine))
     brush = ImageDraw.Draw(canvas)
@@ -162,16 +173,16 @@ def grow(
 def develop(
     light: Array, acquisition: np.random.Generator, *, blur: float = 0.6, noise: float = 0.012, tint: float = 0.06
 ) -> NDArray[np.uint8]:
-    """The picture a camera makes of light [S, S, 3]: focus, exposure, colour balance, sensor noise; uint8.
+    """The picture a camera makes of light [3, S, S]: focus, exposure, colour balance, noise; uint8 [S, S, 3].
 
     blur: the greatest deviation of the focus, px at S = 128; noise: the greatest, of full scale;
     tint: the deviation of each channel's gain.
     """
-    size = light.shape[0]
+    size = light.shape[-1]
     sigma = acquisition.uniform(0.25, 1) * blur * size / 128
-    gain = acquisition.uniform(0.85, 1.12) * np.exp(acquisition.normal(0, tint, 3))
-    grain = acquisition.uniform(0.2, 1) * noise
-    seen = ndimage.gaussian_filter(light * gain.astype(np.float32), (sigma, sigma, 0), truncate=3)
-    shown = np.clip(seen, 0, 1) ** np.float32(1 / 1.8)
-    shown = shown + grain * acquisition.standard_normal(light.shape, dtype=np.float32)
-    return (np.clip(shown, 0, 1) * 255 + 0.5).astype(np.uint8)
+    gain = rgb(*(acquisition.uniform(0.78, 1.05) * np.exp(acquisition.normal(0, tint, 3))))
+    grain = np.float32(acquisition.uniform(0.2, 1) * noise)
+    seen = ndimage.gaussian_filter(np.asarray(light, np.float32), (0, sigma, sigma), truncate=3)
+    shown = np.sqrt(np.clip(gain * seen, 0, 1))  # display gamma, about 2
+    shown += grain * acquisition.standard_normal(light.shape, dtype=np.float32)
+    return np.ascontiguousarray((np.clip(shown, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
