@@ -1,0 +1,398 @@
+"""Axial CT of the abdomen: Hounsfield units of organs, noise as filtered back projection leaves it, a window.
+
+Coordinates: x to the right (image left is the patient's right, so the liver lies there), y down to the
+back; one unit is about 19 cm. Organs are laid over each other with soft edges (partial volumes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from dualsight.learn.phantom import physics
+from dualsight.learn.phantom.base import Drawing, Modality, Side
+from dualsight.learn.phantom.physics import Map, ellipse, soft
+
+AIR, FAT, WATER, BOWEL, MUSCLE, CALCIUM, MARROW, CORTEX = -1000, -100, 4, 45, 58, 700, 210, 650  # HU
+EDGE = 0.02
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abdomen:
+    """One patient's anatomy; lengths in units, densities in Hounsfield units."""
+
+    width: float  # half the body
+    height: float
+    fat: float  # thickness under the skin
+    inner: float  # fat inside, pushes organs apart
+    liver: float  # size
+    liver_hu: float
+    spleen: float
+    spleen_hu: float
+    kidney: float
+    kidney_hu: float
+    aorta: float  # radius
+    blood_hu: float
+    spine_y: float
+    level: float  # 0 at the stomach, 1 at the lower poles of the kidneys
+
+
+def _abdomen(rng: np.random.Generator) -> Abdomen:
+    """Anatomy as it varies among people, in the portal venous phase or before it."""
+    blood = rng.uniform(120, 190)
+    width = rng.uniform(0.74, 0.88)
+    return Abdomen(
+        width=width,
+        height=width * rng.uniform(0.7, 0.78),
+        fat=rng.uniform(0.03, 0.1),
+        inner=rng.uniform(0.94, 1.04),
+        liver=rng.uniform(0.92, 1.08),
+        liver_hu=rng.uniform(90, 118),
+        spleen=rng.uniform(0.85, 1.05),
+        spleen_hu=rng.uniform(108, 128),
+        kidney=rng.uniform(0.9, 1.08),
+        kidney_hu=rng.uniform(150, 195),
+        aorta=rng.uniform(0.05, 0.062),
+        blood_hu=blood,
+        spine_y=rng.uniform(0.26, 0.31),
+        level=rng.uniform(0.0, 1.0),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Slice:
+    """Hounsfield units on a canvas, and where things are: signed distances, positive inside."""
+
+    body: Abdomen
+    x: Map
+    y: Map
+    hu: Map
+    cavity: Map
+    liver: Map
+    spleen: Map
+    kidneys: tuple[Map, Map]  # at image left and right
+    aorta: Point
+    hila: tuple[Point, Point]
+
+    def fill(self, region: Map, hu: float | Map) -> None:
+        """Lays tissue over what is there; region 0…1."""
+        self.hu += region * (hu - self.hu)
+
+
+def _trunk(s: Slice, rng: np.random.Generator) -> None:
+    """Skin, fat, the muscles of the wall and the back, spine, ribs."""
+    a, x, y = s.body, s.x, s.y
+    skin = 1 - physics.radius(x, y, (0, 0), (a.width, a.height)) ** 1.15
+    skin = skin * np.float32(a.height) - np.float32(0.05) * np.exp(-np.square(x / 0.1)) * (y > 0)
+    s.fill(soft(skin, EDGE), 40.0)
+    s.fill(soft(skin - np.float32(0.015), EDGE), FAT + 6 * physics.smooth_noise(rng, len(x), 0.1))
+    s.fill(soft(s.cavity + np.float32(0.055), EDGE), MUSCLE)
+    s.fill(soft(s.cavity + np.float32(0.03), 0.008) * soft(-s.cavity - np.float32(0.022), 0.008), -20.0)
+    out = np.abs(x)
+    back = ellipse(out, y, (0.17, a.spine_y + 0.19), (0.16, 0.09), 0.1)
+    s.fill(soft(back, 0.03), MUSCLE + 8 * physics.smooth_noise(rng, len(x), 0.05))
+    s.fill(soft(s.cavity, EDGE), FAT + 8 * physics.smooth_noise(rng, len(x), 0.08))
+    s.fill(soft(ellipse(out, y, (0.16, a.spine_y + 0.03), (0.06 + 0.03 * a.level, 0.085)), EDGE), MUSCLE)  # psoas
+    vertebra = np.maximum(
+        ellipse(x, y, (0, a.spine_y), (0.125, 0.095)), np.float32(0.03) - np.abs(x) + 0 * y - 0.9 * np.maximum(0, 0 * y)
+    )
+    vertebra = ellipse(x, y, (0, a.spine_y), (0.125, 0.095))
+    process = np.minimum(np.float32(0.028) - out, np.minimum(y - a.spine_y, np.float32(a.spine_y + 0.26) - y))
+    wings = ellipse(out, y, (0.13, a.spine_y + 0.115), (0.1, 0.025), 0.25)
+    arch = np.float32(0.028) - np.abs(np.hypot(x, y - np.float32(a.spine_y + 0.115)) - np.float32(0.065))
+    bone = np.maximum(np.maximum(vertebra, process), np.maximum(wings, arch))
+    s.fill(soft(bone, EDGE), CORTEX)
+    s.fill(soft(vertebra - np.float32(0.018), EDGE), MARROW + 25 * physics.smooth_noise(rng, len(x), 0.03))
+    canal = np.float32(0.045) - np.hypot(x, y - np.float32(a.spine_y + 0.115))
+    s.fill(soft(canal, EDGE), 30.0)
+    turns = np.array([0.35, 0.75, 1.2, 1.75]) + rng.uniform(-0.12, 0.12, 4) + 0.1
+    for turn in turns[: 4 - round(1.4 * a.level)]:
+        place = ((a.width - a.fat - 0.05) * np.sin(turn + 0.5), (a.height - a.fat - 0.05) * np.cos(turn + 0.5))
+        rib = ellipse(out, y, place, (0.048, 0.02), 0.85 - turn)
+        s.fill(soft(rib, 0.015), CORTEX)
+        s.fill(soft(rib - np.float32(0.011), 0.012), MARROW)
+
+
+def _bowel(s: Slice, rng: np.random.Generator, wide: float = 1.0) -> None:
+    """Stomach and loops of bowel: walls around gas over fluid."""
+    a, x, y = s.body, s.x, s.y
+    places = [(0.3, -0.3), (0.02, -0.32), (0.16, -0.1), (0.38, -0.08), (-0.12, -0.12), (-0.3, 0.02), (0.5, 0.08)]
+    for i, (u, v) in enumerate(places):
+        high = i == 0 and a.level < 0.6
+        size = rng.uniform(0.07, 0.1) * (1.75 - 0.6 * a.level if high else 1.0) * wide
+        centre = ((u + rng.uniform(-0.03, 0.03)) * a.width / 0.8, (v + rng.uniform(-0.03, 0.03)) * a.height / 0.6)
+        loop = physics.blob(rng, x, y, centre, size, 0.11)
+        loop = np.minimum(loop, s.cavity - np.float32(0.01))
+        gas, content = rng.uniform(-0.9, 0.5) if wide == 1 else rng.uniform(-0.2, 0.3), rng.uniform(5, 90)
+        s.fill(soft(loop, EDGE), 85.0)
+        lumen = soft(loop - np.float32(0.016), EDGE)
+        s.fill(lumen, content)
+        level = np.float32(centre[1] + gas * size) - y
+        s.fill(lumen * soft(level, 0.012), -850.0)
+
+
+def _vessels(s: Slice, rng: np.random.Generator, swollen: float) -> None:
+    """Aorta and inferior vena cava in front of the spine."""
+    a = s.body
+    r = a.aorta
+    cava = (-0.11 + rng.uniform(-0.01, 0.01), a.spine_y - 0.13)
+    wide = rng.uniform(1.0, 1.4)
+    s.fill(soft(ellipse(s.x, s.y, cava, (0.055 * wide, 0.055 / wide)), EDGE), a.blood_hu - 15)
+    if swollen:
+        return
+    s.fill(soft(ellipse(s.x, s.y, s.aorta, (r, r)), EDGE), a.blood_hu)
+
+
+def _organs(s: Slice, rng: np.random.Generator) -> None:
+    """Liver with its vessels, gall bladder, spleen, pancreas, kidneys."""
+    a, n = s.body, len(s.x)
+    pancreas = ellipse(s.x, s.y + 0.25 * np.square(s.x), (0.08, a.spine_y - 0.27), (0.24, 0.04), -0.25)
+    lobules = physics.smooth_noise(rng, n, 0.03)
+    s.fill(soft(pancreas + np.float32(0.008) * lobules, EDGE) * np.float32(1 - 0.7 * a.level), 88.0)
+    grain = 3 * physics.smooth_noise(rng, n, 0.06)
+    tree = np.abs(physics.smooth_noise(rng, n, 0.19)) + np.float32(0.9) * soft(np.float32(0.03) - s.liver, 0.06)
+    s.fill(soft(s.liver, EDGE), a.liver_hu + grain)
+    s.fill(soft(s.liver, EDGE) * soft(np.float32(0.12) - tree, 0.1) * np.float32(0.8), a.blood_hu)
+    gall = ellipse(s.x, s.y, (-0.22 * a.width / 0.8, -0.1), (0.055, 0.08), 0.4)
+    s.fill(soft(gall, EDGE) * float(0.35 < a.level < 0.75), 10.0)
+    s.fill(soft(s.spleen, EDGE), a.spleen_hu + grain)
+    for kidney, hilum in zip(s.kidneys, s.hila, strict=True):
+        s.fill(soft(kidney, EDGE), a.kidney_hu)
+        rays = physics.smooth_noise(rng, n, 0.045)
+        s.fill(soft(kidney - np.float32(0.035) + np.float32(0.012) * rays, 0.02), a.kidney_hu - 45)
+        inward = -np.sign(hilum[0])
+        sinus = ellipse(s.x, s.y, (hilum[0] + inward * 0.03, hilum[1] - 0.015), (0.065, 0.04), inward * 0.4)
+        s.fill(soft(sinus, 0.03), -50.0)
+        s.fill(soft(ellipse(s.x, s.y, (hilum[0] + inward * 0.03, hilum[1] - 0.015), (0.035, 0.013)), EDGE), 25.0)
+
+
+def _layout(a: Abdomen, rng: np.random.Generator, side: int) -> Slice:
+    """Where organs lie in this patient; nothing filled yet."""
+    x, y = physics.grid(side)
+    inner = (a.width - a.fat - 0.075, a.height - a.fat - 0.075)
+    cavity = (1 - physics.radius(x, y, (0, -0.02), inner) ** 1.1) * np.float32(inner[1])
+    big = a.liver * (1 - 0.38 * a.level)
+    right = ellipse(x, y, (-0.5 * inner[0], -0.12 * inner[1]), (0.52 * big * inner[0], 0.8 * big * inner[1]), 0.12)
+    left = ellipse(x, y, (-0.1, -0.6 * inner[1]), (0.42 * big * inner[0], 0.3 * big * inner[1]), -0.1)
+    rough = physics.smooth_noise(rng, side, 0.25)
+    liver = np.minimum(np.maximum(right, left) + np.float32(0.022) * rough, cavity - np.float32(0.008))
+    hollow = np.hypot(x + np.float32(0.05), (y - np.float32(a.spine_y - 0.02)) * np.float32(0.9)) - np.float32(0.25)
+    liver = np.minimum(liver, hollow)
+    big = a.spleen * (1 - 0.3 * a.level)
+    spleen = ellipse(x, y, (0.78 * inner[0], 0.22 * inner[1]), (0.15 * big, 0.27 * big), 0.3)
+    dent = np.hypot(x - np.float32(0.78 * inner[0] - 0.28 * big), y - np.float32(0.1 * inner[1])) - np.float32(0.17)
+    spleen = np.minimum(np.minimum(spleen + np.float32(0.012) * rough, dent), cavity - np.float32(0.012))
+    kidneys, hila = [], []
+    for sign in (-1, 1):
+        size = a.kidney * rng.uniform(0.92, 1.05)
+        centre = (sign * (0.36 + rng.uniform(0, 0.03)) * a.width / 0.8, a.spine_y + rng.uniform(-0.05, 0.0))
+        outline = ellipse(x, y, centre, (0.105 * size, 0.15 * size), sign * 0.5)
+        notch = (centre[0] - sign * 0.075, centre[1] - 0.035)
+        dent = np.hypot(x - np.float32(notch[0] + sign * -0.03), y - np.float32(notch[1])) - np.float32(0.05)
+        kidneys.append(np.minimum(np.minimum(outline, dent), cavity - np.float32(0.01)))
+        hila.append((centre[0] - sign * 0.03, centre[1] - 0.01))
+    for kidney in kidneys:
+        liver = np.minimum(liver, -kidney - np.float32(0.02))
+        spleen = np.minimum(spleen, -kidney - np.float32(0.02))
+    return Slice(
+        body=a, x=x, y=y, hu=np.full_like(x, AIR), cavity=cavity, liver=liver, spleen=spleen,
+        kidneys=(kidneys[0], kidneys[1]), aorta=(0.04 + rng.uniform(-0.02, 0.02), a.spine_y - 0.105 - a.aorta),
+        hila=(hila[0], hila[1]),
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- findings
+
+Region = NDArray[np.bool_]
+Find = Callable[[Slice, np.random.Generator, int], Region]
+"""find(slice, patient, sign) → mask on the canvas; changes the slice; sign -1 is image left."""
+
+
+def _liver_lesion(s: Slice, rng: np.random.Generator, sign: int) -> Region:
+    """One to four round, less enhancing bodies in the liver."""
+    mask = np.zeros(s.x.shape, bool)
+    hu, ring = rng.uniform(20, 55), rng.uniform(0, 25)
+    deep = s.liver > 0.05
+    column, row = s.x[deep], s.y[deep]
+    for i in range(rng.integers(1, 5)):
+        at = int(rng.random() * len(column))
+        size = rng.uniform(0.05, 0.13) if i == 0 else rng.uniform(0.035, 0.07)
+        lesion = physics.blob(rng, s.x, s.y, (float(column[at]), float(row[at])), size, 0.1)
+        lesion = np.minimum(lesion, s.liver)
+        s.fill(soft(lesion, 0.025), hu + ring)
+        s.fill(soft(lesion - np.float32(0.3 * size), 0.03), hu)
+        mask |= lesion > 0
+    return mask
+
+
+def _renal_cyst(s: Slice, rng: np.random.Generator, sign: int) -> Region:
+    """A round body of water that bulges out of one kidney."""
+    hilum = s.hila[sign > 0]
+    size, turn = rng.uniform(0.06, 0.115), rng.uniform(-0.9, 0.9)
+    reach = 0.1 + 0.35 * size
+    centre = (hilum[0] + sign * (0.03 + reach * np.cos(turn)), hilum[1] + reach * np.sin(turn))
+    cyst = np.minimum(ellipse(s.x, s.y, centre, (size, size)), s.cavity)
+    s.fill(soft(cyst + np.float32(0.006), EDGE), 60.0)
+    s.fill(soft(cyst, EDGE), rng.uniform(0, 14))
+    return cyst > 0
+
+
+def _kidney_stone(s: Slice, rng: np.random.Generator, sign: int) -> Region:
+    """One to three stones in the hollow of one kidney."""
+    hilum = s.hila[sign > 0]
+    mask = np.zeros(s.x.shape, bool)
+    for i in range(rng.integers(1, 4)):
+        size = rng.uniform(0.024, 0.04) if i == 0 else rng.uniform(0.016, 0.024)
+        spread = 0.0 if i == 0 else 0.07
+        centre = (
+            hilum[0] + rng.uniform(-0.02, 0.02),
+            hilum[1] + rng.uniform(-0.02, 0.02) + spread * rng.choice([-1, 1]),
+        )
+        stone = physics.blob(rng, s.x, s.y, centre, size, 0.15)
+        s.fill(soft(stone, 0.015), rng.uniform(700, 1300))
+        mask |= stone > 0
+    return mask
+
+
+def _hydronephrosis(s: Slice, rng: np.random.Generator, sign: int) -> Region:
+    """The pelvis and calices of one kidney wide and full of urine, the rim thin."""
+    hilum = s.hila[sign > 0]
+    wide = rng.uniform(0.9, 1.3)
+    pelvis = ellipse(s.x, s.y, (hilum[0] - sign * 0.05, hilum[1] - 0.02), (0.09 * wide, 0.05 * wide), sign * 0.45)
+    for turn in (-1.1, -0.1, 0.9):
+        centre = (hilum[0] + sign * 0.05 * np.cos(turn), hilum[1] + 0.085 * np.sin(turn))
+        pelvis = np.maximum(pelvis, ellipse(s.x, s.y, centre, (0.036 * wide, 0.036 * wide)))
+    pelvis = np.minimum(pelvis, s.cavity)
+    s.fill(soft(pelvis, 0.025), rng.uniform(2, 14))
+    return pelvis > 0
+
+
+def _ascites(s: Slice, rng: np.random.Generator, sign: int) -> Region:
+    """Free fluid around liver and spleen and between the loops."""
+    gap = rng.uniform(0.05, 0.11)
+    wave = physics.smooth_noise(rng, len(s.x), 0.2)
+    lateral = soft(np.abs(s.x) - np.float32(0.2), 0.3)
+    rim = soft(np.float32(gap) * (0.35 + 0.65 * lateral) + np.float32(0.018) * wave - s.cavity, 0.03)
+    low = soft(s.hu + 60, 1.0) * 0
+    front = soft(np.float32(s.body.spine_y - 0.02) - s.y, 0.15) * np.maximum(rim, low)
+    between = (s.hu < -40) & (s.hu > -200)
+    pool = soft(wave - np.float32(rng.uniform(-0.5, 0.4)), 0.5) * soft(np.float32(0.1) - s.y, 0.1)
+    fluid = np.maximum(front, pool * between) * soft(s.cavity, EDGE)
+    s.fill(fluid, rng.uniform(2, 15))
+    return fluid > 0.5
+
+
+def _aneurysm(s: Slice, rng: np.random.Generator, sign: int) -> Region:
+    """A wide aorta: clot along the wall, a round lumen, calcium in the wall."""
+    r = rng.uniform(0.125, 0.19)
+    centre = (s.aorta[0] + 0.02, s.aorta[1] - r + s.body.aorta)
+    sac = physics.blob(rng, s.x, s.y, centre, r, 0.05)
+    s.fill(soft(sac, EDGE), 48.0)
+    lumen = r * rng.uniform(0.5, 0.72)
+    shift, turn = (r - lumen) * 0.7, rng.uniform(0, 2 * np.pi)
+    inside = (centre[0] + shift * np.cos(turn), centre[1] + shift * np.sin(turn))
+    s.fill(soft(ellipse(s.x, s.y, inside, (lumen, lumen)), EDGE), s.body.blood_hu)
+    around = np.cos(3 * np.arctan2(s.y - centre[1], s.x - centre[0]) + rng.uniform(0, 6))
+    s.fill(soft(np.float32(0.008) - np.abs(sac - 0.008), 0.01) * soft(around - 0.2, 0.3), CALCIUM)
+    return sac > 0
+
+
+def _obstruction(s: Slice, rng: np.random.Generator, sign: int) -> Region:
+    """Wide loops of bowel with levels of gas over fluid."""
+    a, mask = s.body, np.zeros(s.x.shape, bool)
+    for u, v in [(-0.16, -0.3), (0.2, -0.32), (0.48, -0.16), (0.1, -0.06), (-0.22, -0.02)]:
+        centre = ((u + rng.uniform(-0.03, 0.03)) * a.width / 0.8, (v + rng.uniform(-0.03, 0.03)) * a.height / 0.6)
+        size, level = rng.uniform(0.125, 0.165), rng.uniform(-0.25, 0.3)
+        loop = np.minimum(physics.blob(rng, s.x, s.y, centre, size, 0.06), s.cavity - np.float32(0.01))
+        s.fill(soft(loop, EDGE), 95.0)
+        lumen = soft(loop - np.float32(0.014), EDGE)
+        s.fill(lumen, rng.uniform(8, 25))
+        s.fill(lumen * soft(np.float32(centre[1] + level * size) - s.y, 0.012), -850.0)
+        mask |= loop > 0
+    return mask
+
+
+def _splenomegaly(s: Slice, rng: np.random.Generator, sign: int) -> Region:
+    """The spleen, already drawn large."""
+    return s.spleen > 0
+
+
+FINDINGS: dict[str, tuple[Find, bool]] = {  # and whether it has a side
+    "liver lesion": (_liver_lesion, False),
+    "renal cyst": (_renal_cyst, True),
+    "kidney stone": (_kidney_stone, True),
+    "hydronephrosis": (_hydronephrosis, True),
+    "ascites": (_ascites, False),
+    "abdominal aortic aneurysm": (_aneurysm, False),
+    "bowel obstruction": (_obstruction, False),
+    "splenomegaly": (_splenomegaly, False),
+}
+
+
+def _reconstruction_noise(rng: np.random.Generator, size: int) -> Map:
+    """Noise of variance 1 whose spectrum rises with frequency and is then rolled off (a ramp, apodised)."""
+    along = fft.fftfreq(size)[:, None].astype(np.float32)
+    f = np.hypot(along, fft.rfftfreq(size)[None, :].astype(np.float32)) * np.float32(size / 128)
+    transfer = np.sqrt(f) * np.exp(-np.square(f / np.float32(0.3)))
+    white = rng.standard_normal((size, size), dtype=np.float32)
+    noise = fft.irfft2(fft.rfft2(white) * transfer, s=(size, size))
+    return noise / noise.std()
+
+
+def _display(hu: Map, rng: np.random.Generator) -> Map:
+    """Soft-tissue window of a slice with noise: grey values."""
+    size = len(hu)
+    hu = ndimage.gaussian_filter(hu, rng.uniform(0.3, 0.75) * size / 128, truncate=3)
+    hu = hu + np.float32(rng.uniform(5, 16)) * _reconstruction_noise(rng, size) * (hu > -970)
+    width, level = rng.uniform(320, 440), rng.uniform(35, 70)
+    return (hu - np.float32(level - width / 2)) / np.float32(width)
+
+
+def _table(hu: Map, rng: np.random.Generator) -> None:
+    """The scanner's table under the back: a thin curved shell."""
+    size = len(hu)
+    line = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
+    top = np.float32(rng.uniform(0.82, 0.95)) - np.float32(rng.uniform(0.02, 0.12)) * np.square(line)
+    off = np.abs(line[:, None] - top[None, :])
+    np.maximum(hu, -1000 + 900 * soft(np.float32(0.012) - off, 0.02), out=hu)
+
+
+def draw_abdomen(
+    patient: np.random.Generator, acquisition: np.random.Generator, view: str, finding: str | None, size: int
+) -> Drawing:
+    """One axial slice in a soft-tissue window; see `base.Draw`."""
+    body = _abdomen(patient)
+    swelling = patient.uniform(1.55, 2.0)
+    sign = 1 if patient.random() < 0.5 else -1
+    if finding == "splenomegaly":
+        body = replace(body, spleen=swelling)
+    s = _layout(body, patient, physics.canvas_side(size))
+    _trunk(s, patient)
+    _bowel(s, patient)
+    _organs(s, patient)
+    _vessels(s, patient, 0.0)
+    pose = physics.Pose(
+        angle=acquisition.normal(0, 0.035),
+        zoom=acquisition.uniform(0.95, 1.1),
+        x=acquisition.normal(0, 0.02),
+        y=acquisition.normal(0, 0.02),
+    )
+    mask, side = np.zeros((size, size), bool), None
+    if finding is not None:
+        find, lateral = FINDINGS[finding]
+        mask = pose.place(find(s, patient, sign).astype(np.float32), size) > 0.5
+        side: Side | None = ("left" if sign > 0 else "right") if lateral else None
+    hu = pose.place(s.hu, size)
+    _table(hu, acquisition)
+    return Drawing(pixels=physics.to_uint8(_display(hu, acquisition)), mask=mask, side=side)
+
+
+MODALITIES: tuple[Modality, ...] = (
+    Modality(name="ct", anatomy="abdomen", views=("axial",), findings=tuple(FINDINGS), draw=draw_abdomen),
+)
