@@ -1,0 +1,214 @@
+"""One door: whatever holds pictures → frames. The format is told by content, not by name."""
+
+from __future__ import annotations
+
+import binascii
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
+
+from dualsight.errors import ImageError, UnreadableImage, UnsupportedImage
+from dualsight.image.frame import Frame
+from dualsight.image.limits import Limits
+from dualsight.image.sniff import HEAD_BYTES, kind_of, other_format
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+
+class BinaryFile(Protocol):
+    """A file object open for reading bytes."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """At most `size` bytes."""
+
+
+# a string, because PIL and numpy are not imported for a type's sake
+Source: TypeAlias = Union[
+    str, Path, bytes, bytearray, memoryview, BinaryFile, Frame, "Image.Image", "NDArray[np.generic]"
+]
+Window: TypeAlias = str | tuple[float, float]
+
+_DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*?(?P<base64>;\s*base64)?\s*,", re.IGNORECASE)
+_SHOWN = 255  # a longer text that is no path is not repeated in an error: it may be somebody's picture
+
+
+def open(
+    image: Source, *, source: str | None = None, window: Window = "auto", limits: Limits | None = None
+) -> Iterator[Frame]:
+    """The frames of a picture, one at a time, as they are shown.
+
+    image: a path; bytes or a binary file object holding a file; the same as base64 or a data URL; a Pillow image;
+        an array (see `raster.from_array`); or a Frame, which comes back as it is. A str is taken for a path where
+        a file of that name exists.
+    source: what to call it in results and errors; by default the path as given.
+    window: for DICOM, see `dicom.decode_dicom`; pictures of other formats have none.
+
+    Nothing is opened before the first frame is asked for. Raises UnsupportedImage for what is not read,
+    UnreadableImage for what is broken or not there, ImageTooLarge before decoding what is over a limit.
+    """
+    limits = limits or Limits()
+    if isinstance(image, Frame):
+        yield image
+    elif isinstance(image, str | Path):
+        yield from _open_text(image, source or _name(image), window, limits)
+    elif isinstance(image, bytes | bytearray | memoryview):
+        yield from _decode(bytes(image), source or "image", window, limits)
+    elif callable(getattr(image, "read", None)):
+        yield from _decode(_read(image, source or "image", limits), source or "image", window, limits)
+    else:
+        yield from _open_object(image, source or "image", limits)
+
+
+def _name(image: str | Path) -> str:
+    text = str(image)
+    return text if len(text) <= _SHOWN and not _DATA_URL.match(text) else "image"
+
+
+def _open_text(image: str | Path, source: str, window: Window, limits: Limits) -> Iterator[Frame]:
+    path = Path(image)
+    if _exists(path):
+        yield from _open_path(path, source, window, limits)
+        return
+    if isinstance(image, Path):
+        raise UnreadableImage("no such file", source=source)
+    limits.check_bytes(len(image) // 4 * 3, source=source)
+    data = _from_base64(image)
+    if data is None or kind_of(data[:HEAD_BYTES]) is None:
+        said = "" if source != "image" else f" ({len(image):,} characters)"
+        raise UnreadableImage(
+            f"neither an existing file, nor a data URL, nor the base64 of a picture{said}",
+            source=source,
+            hint="check the path; a relative one starts from the working directory",
+        )
+    yield from _decode(data, "image" if source == image else source, window, limits)
+
+
+def _exists(path: Path) -> bool:
+    """False also for what cannot be a path: base64 is longer than any, and a text may hold a null byte."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _open_path(path: Path, source: str, window: Window, limits: Limits) -> Iterator[Frame]:
+    if not path.is_file():  # a folder, or a device or pipe that may never end
+        raise UnreadableImage("is no regular file", source=source, hint="`scan` walks folders")
+    try:
+        limits.check_bytes(path.stat().st_size, source=source)
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            if kind_of(head) == "dicom":
+                from dualsight.image.dicom import decode_dicom
+
+                yield from decode_dicom(path, source, window=window, limits=limits)
+                return
+            data = head + file.read()
+    except OSError as error:
+        raise UnreadableImage(f"cannot be read ({error.strerror})", source=source) from error
+    yield from _decode(data, source, window, limits)
+
+
+def _read(file: Any, source: str, limits: Limits) -> bytes:
+    try:
+        data = file.read(limits.file_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: closed
+        raise UnreadableImage("the file object cannot be read", source=source) from error
+    if not isinstance(data, bytes):
+        raise UnsupportedImage("the file object gives text", source=source, hint="open it in binary mode")
+    limits.check_bytes(len(data), source=source)
+    return data
+
+
+def _open_object(image: Any, source: str, limits: Limits) -> Iterator[Frame]:
+    import numpy as np
+    from PIL import Image
+
+    from dualsight.image.raster import from_array, from_pil
+
+    if isinstance(image, Image.Image):
+        yield from_pil(image, source, limits=limits)
+    elif isinstance(image, np.ndarray):
+        yield from_array(image, source, limits=limits)
+    else:
+        raise UnsupportedImage(
+            f"a {type(image).__name__} is no picture",
+            source=source,
+            hint="pass a path, bytes, a file object, base64, a Pillow image or a numpy array",
+        )
+
+
+def _decode(data: bytes, source: str, window: Window, limits: Limits) -> Iterator[Frame]:
+    """The frames of a file's bytes."""
+    limits.check_bytes(len(data), source=source)
+    match kind_of(data[:HEAD_BYTES]):
+        case "raster":
+            from dualsight.image.raster import decode_raster
+
+            yield from decode_raster(data, source, limits=limits)
+        case "dicom":
+            from dualsight.image.dicom import decode_dicom
+
+            yield from decode_dicom(data, source, window=window, limits=limits)
+        case "volume":
+            from dualsight.image.volume import decode_volume
+
+            yield from decode_volume(data, source, limits=limits)
+        case "gzip":
+            inner = gunzip(data, source, limits)
+            if kind_of(inner[:HEAD_BYTES]) in (None, "gzip", "zip"):
+                raise UnsupportedImage("compressed, and what is inside is no picture", source=source)
+            yield from _decode(inner, source, window, limits)
+        case _:
+            raise _refusal(data, source)
+
+
+def gunzip(data: bytes, source: str, limits: Limits) -> bytes:
+    """The contents of a gzip file. Raises ImageTooLarge over the limit, UnreadableImage if damaged or cut short."""
+    parts: list[bytes] = []
+    size = 0
+    while data.startswith(b"\x1f\x8b"):  # a gzip file may have several members
+        member = zlib.decompressobj(wbits=31)
+        try:
+            part = member.decompress(data, limits.file_bytes + 1 - size)
+        except zlib.error as error:
+            raise UnreadableImage("damaged gzip data", source=source) from error
+        parts.append(part)
+        size += len(part)
+        limits.check_bytes(size, source=source)
+        if not member.eof:
+            raise UnreadableImage("truncated gzip data", source=source)
+        data = member.unused_data
+    return b"".join(parts)
+
+
+def _refusal(data: bytes, source: str) -> ImageError:
+    if not data:
+        return UnreadableImage("empty", source=source)
+    if kind_of(data[:HEAD_BYTES]) == "zip":
+        return UnsupportedImage("a zip archive, not one picture", source=source, hint="`scan` walks archives")
+    other = other_format(data[:HEAD_BYTES]) or "no format that is known here"
+    return UnsupportedImage(
+        other,
+        source=source,
+        hint="read are DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP, GIF, PNM, JPEG 2000 and AVIF",
+    )
+
+
+def _from_base64(text: str) -> bytes | None:
+    """The bytes of base64 (line breaks allowed, padding may be missing) or of a data URL; None if it is neither."""
+    url = _DATA_URL.match(text)
+    if url:
+        if not url["base64"]:
+            return None
+        text = text[url.end() :]
+    text = re.sub(r"\s+", "", text)
+    try:
+        return binascii.a2b_base64(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), strict_mode=True)
+    except (binascii.Error, ValueError):
+        return None
