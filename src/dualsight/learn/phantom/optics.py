@@ -96,7 +96,7 @@ def stamp(size: int, x: Array, y: Array, long: Array, short: Array, angle: Array
     Edges are one pixel soft, and a body thinner than a pixel covers in proportion to its width.
     """
     margin = int(np.ceil(float(long.max(initial=0)))) + 1
-    wide = size + 4 * margin  # canvas with room for whatever touches the picture
+    wide = size + 4 * margin + 1  # canvas with room for whatever touches the picture
     canvas = np.zeros(wide * wide, np.float32)
     near = (x > -margin) & (x < size + margin) & (y > -margin) & (y < size + margin)
     x, y, long, short, angle, weight = (a[near, None].astype(np.float32) for a in (x, y, long, short, angle, weight))
@@ -114,8 +114,7 @@ def stamp(size: int, x: Array, y: Array, long: Array, short: Array, angle: Array
     coverage *= weight * np.minimum(1, 2 * short)
     window = (dy * wide + dx).astype(np.int64)
     index = ((row + 2 * margin) * wide + column + 2 * margin).astype(np.int64) + window
-    some = coverage > 0
-    np.maximum.at(canvas, index[some], coverage[some])
+    np.maximum.at(canvas, index.ravel(), coverage.ravel())
     return canvas.reshape(wide, wide)[2 * margin : 2 * margin + size, 2 * margin : 2 * margin + size]
 
 
@@ -146,7 +145,7 @@ def _paint(size: int, outlines: Array, weight: Array) -> Array:
     fine = 3 if size <= 192 else 2
     low, high = outlines.min(axis=1), outlines.max(axis=1)  # [n, 2]
     inside = (high > -1).all(axis=1) & (low < size).all(axis=1)
-    corners = ((outlines[inside] + np.float32(0.5)) * fine - np.float32(0.5)).reshape(int(inside.sum()), -1)
+    corners = ((outlines[inside] + np.float32(0.5)) * fine - np.float32(0.5)).reshape(-1, 2 * outlines.shape[1])
     canvas = Image.new("L", (size * fine, size * fine))
     brush = ImageDraw.Draw(canvas)
     for points, grey in zip(corners.tolist(), (weight[inside] * 255).tolist(), strict=True):
