@@ -6,8 +6,8 @@ Widths, depths and heads are per stage. Everything that can be wrong is refused 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 

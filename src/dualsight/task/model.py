@@ -68,7 +68,7 @@ class Model:
     @property
     def logit_scale(self) -> float:
         """The scale as stored: a logarithm."""
-        return float(self.checkpoint.model.logit_scale)
+        return self.checkpoint.model.logit_scale.item()
 
     def embed(
         self, images: Source | Iterable[Source], *, per: Per = "image", window: Window = "auto", batch_size: int = 8

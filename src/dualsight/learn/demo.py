@@ -1,0 +1,171 @@
+"""The demonstration checkpoint: drawn, trained, measured and written from one seed.
+
+    python -m dualsight.learn.demo FOLDER          (`make demo-checkpoint`)
+
+Phantoms of training patients → UniCL → a checkpoint folder with its card. It shows that everything works
+with nothing downloaded; it knows procedural pictures only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dualsight.checkpoint.config import ModelConfig, parse_config
+from dualsight.checkpoint.save import save_checkpoint
+from dualsight.image.prepare import resize
+from dualsight.learn.fit import Batch, FitConfig, fit
+from dualsight.learn.phantom.captions import caption
+from dualsight.learn.phantom.catalogue import draw_many
+from dualsight.model.dual import DualEncoder
+from dualsight.text.tokenizer import Tokenizer
+
+SEED = 20_261_124
+PICTURES = 48_000
+BATCH = 64
+EPOCHS = 2.6
+CHUNK = 500
+CAPTIONS_EACH = 4  # different wordings drawn for each picture
+
+CONFIG = """\
+# dualsight's demonstration model: MedImageInsight's architecture, small.
+IMAGE_ENCODER:
+  NAME: davit_v1
+  NUM_CLASSES: 0
+  IMAGE_SIZE: [112, 112]
+  IMAGE_MEAN: [0.485, 0.456, 0.406]
+  IMAGE_STD: [0.229, 0.224, 0.225]
+  SPEC:
+    DROP_PATH_RATE: 0.0
+    PATCH_SIZE: [7, 3, 3, 3]
+    PATCH_STRIDE: [4, 2, 2, 2]
+    PATCH_PADDING: [3, 1, 1, 1]
+    PATCH_PRENORM: [false, true, true, true]
+    DIM_EMBED: [32, 64, 128, 256]
+    NUM_HEADS: [2, 4, 8, 16]
+    NUM_GROUPS: [2, 4, 8, 16]
+    DEPTHS: [1, 1, 2, 1]
+    WINDOW_SIZE: 7
+LANG_ENCODER:
+  NAME: transformer
+  TOKENIZER: clip
+  CONTEXT_LENGTH: 77
+  WIDTH: 96
+  HEADS: 4
+  LAYERS: 2
+  AUTOGRESSIVE: false
+UNICL_MODEL:
+  DIM_PROJECTION: 128
+AUG:
+  INTERPOLATION: bicubic
+TEST:
+  CENTER_CROP: false
+"""
+
+
+def draw_chunk(task: tuple[int, int]) -> tuple[NDArray[np.uint8], list[list[str]]]:
+    """Pictures [CHUNK, H, W, 3] of patients from `first` on, and captions of each.
+
+    A third is drawn larger and resized as a user's picture would be.
+    """
+    first, seed = task
+    preprocessing = parse_config(CONFIG).preprocessing
+    rng = np.random.default_rng([seed, first])
+    size = (preprocessing.height, preprocessing.height, 2 * preprocessing.height)[first // CHUNK % 3]
+    pictures, captions = [], []
+    for phantom in draw_many(first, CHUNK, size=size):
+        pictures.append(resize(phantom.pixels, preprocessing))
+        captions.append([caption(phantom, rng) for _ in range(CAPTIONS_EACH)])
+    return np.stack(pictures), captions
+
+
+def draw_all(pictures: int, seed: int, progress: Progress) -> tuple[NDArray[np.uint8], list[list[str]]]:
+    """The training set, drawn by as many processes as there are cores."""
+    task = progress.add_task("drawing phantoms", total=pictures)
+    images, captions = [], []
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        for chunk, words in pool.imap(draw_chunk, [(i, seed) for i in range(0, pictures, CHUNK)]):
+            images.append(chunk)
+            captions.extend(words)
+            progress.advance(task, len(chunk))
+    return np.concatenate(images), captions
+
+
+def batches(
+    images: NDArray[np.uint8], captions: list[list[str]], config: ModelConfig, seed: int
+) -> Iterator[Batch]:
+    """Shuffled epochs without end. Equal captions are one class (UniCL)."""
+    rng = np.random.default_rng([seed, 1])
+    tokenizer = Tokenizer.packaged()
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (config.preprocessing.mean, config.preprocessing.std))
+    while True:
+        order = rng.permutation(len(images))
+        for start in range(0, len(order) - BATCH + 1, BATCH):
+            chosen = order[start : start + BATCH]
+            texts = [captions[i][rng.integers(CAPTIONS_EACH)] for i in chosen]
+            _, labels = np.unique(texts, return_inverse=True)
+            tokens = tokenizer(texts)
+            pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
+            yield Batch(
+                pixels=(pixels - mean) / std,
+                input_ids=torch.from_numpy(tokens.input_ids),
+                attention_mask=torch.from_numpy(tokens.attention_mask),
+                labels=torch.from_numpy(labels),
+            )
+
+
+def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: Console) -> None:
+    """Draws, trains and writes the checkpoint; its progress goes to `console`, its log beside the weights."""
+    started = time.monotonic()
+    torch.manual_seed(seed)
+    config = parse_config(CONFIG)
+    model = DualEncoder(config.dual)
+    steps = int(pictures * EPOCHS / BATCH)
+    recipe = FitConfig(steps=steps)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[say]}"), TimeRemainingColumn(),
+        console=console,
+    )
+    with bar as progress:
+        images, captions = draw_all(pictures, seed, progress)
+        task = progress.add_task("training", total=steps)
+        losses = []
+        for step in fit(model, batches(images, captions, config, seed), recipe):
+            losses.append(step.loss)
+            progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-50:]):.3f}")
+    save_checkpoint(folder, model, CONFIG, dtype=torch.float16)
+    log = {
+        "seed": seed,
+        "pictures": pictures,
+        "recipe": asdict(recipe),
+        "batch": BATCH,
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "final_loss": round(float(np.mean(losses[-50:])), 4),
+    }
+    (folder / "training.json").write_text(json.dumps(log, indent=1) + "\n")
+
+
+def main() -> None:
+    """The command line of `make demo-checkpoint`."""
+    parser = argparse.ArgumentParser(description="Draw, train and write the demonstration checkpoint.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pictures", type=int, default=PICTURES, help="training phantoms to draw")
+    parser.add_argument("--seed", type=int, default=SEED)
+    arguments = parser.parse_args()
+    make(arguments.folder, pictures=arguments.pictures, seed=arguments.seed, console=Console(stderr=True))
+
+
+if __name__ == "__main__":
+    main()
