@@ -1,0 +1,49 @@
+# The same words by hand and in CI. Everything installs into .venv; nothing else is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: setup demo test test-full lint types contracts check demo-checkpoint clean
+
+setup: .venv/.ready-dev
+
+.venv/.pip: Makefile
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+.venv/.ready: .venv/.pip pyproject.toml constraints.txt
+	$(PIP) --editable '.[plot]'
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready
+	$(PIP) --group test --group lint
+	@touch $@
+
+demo: .venv/.ready  ## the main job on samples/: prints and plots its predictions
+	$(BIN)/dualsight demo
+
+test: .venv/.ready-dev  ## what CI runs
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-full: .venv/.ready-dev  ## with the long ones: minutes, gigabytes
+	$(PIP) --group bench
+	$(BIN)/python -m pytest --timeout=3600
+
+lint: .venv/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.ready-dev
+	$(BIN)/mypy
+
+contracts: .venv/.ready-dev
+	$(BIN)/lint-imports
+
+check: lint types contracts
+
+demo-checkpoint: .venv/.ready  ## draws, trains and measures the demonstration model again, from its seed
+	$(BIN)/python -m dualsight.learn.demo build/demo
+
+clean:
+	rm -rf .venv build dist
