@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dualsight.learn.phantom.physics import to_uint8
+
 Map = NDArray[np.float32]  # [D, B] on beams, [H, W] on pixels
 
-FLUID_DB, FLUID_LOSS = -48.0, -48.0  # fluid attenuates nothing, but the time gain compensates as for tissue
+FLUID_DB, FLUID_LOSS = -48.0, -70.0  # fluid attenuates nothing, but the time gain compensates as for tissue
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +32,18 @@ class Probe:
 
     def beams(self, size: int) -> tuple[Map, Map]:
         """x and z [D, B] of the samples along the beams."""
-        reach = (self.radius + np.linspace(0, 1, round(1.25 * size), dtype=np.float32))[:, None]
+        reach = (self.radius + np.linspace(0, 1, size, dtype=np.float32))[:, None]
         angle = np.linspace(-self.angle, self.angle, size, dtype=np.float32)
-        return reach * np.sin(angle), reach * np.cos(angle) - self.radius
+        return reach * np.sin(angle), np.asarray(reach * np.cos(angle) - self.radius, np.float32)
 
     def pixels(self, size: int) -> tuple[Map, Map]:
         """Row and column [H, W] on the grid of beams that each pixel shows; outside the sector also < 0."""
         ramp = ((np.arange(size) + 0.5) / size).astype(np.float32) * self.frame
         top = self.radius * (1 - math.cos(self.angle)) + 0.02  # the array's ends lie above its middle
         x, z = ramp - 0.5 * self.frame, (ramp - top)[:, None] + self.radius
-        row = (np.hypot(x, z) - self.radius) * (round(1.25 * size) - 1)
+        row = (np.sqrt(x * x + z * z) - self.radius) * (size - 1)
         column = (np.arctan2(x, z) / self.angle + 1) * (0.5 * (size - 1))
-        return row, column
+        return np.asarray(row, np.float32), np.asarray(column, np.float32)
 
 
 @dataclass(slots=True)
@@ -64,40 +66,43 @@ class Tissue:
 def _gaussian(n: int, sigma: float) -> Map:
     """[N, N] matrix that blurs; rows have unit energy, so that the power of noise stays."""
     i = np.arange(n, dtype=np.float32)
-    kernel = np.exp(-0.5 * ((i - i[:, None]) / np.float32(sigma)) ** 2)
-    return kernel / np.sqrt((kernel**2).sum(axis=1, keepdims=True))
+    kernel = np.exp(-0.5 * np.minimum(((i - i[:, None]) / np.float32(sigma)) ** 2, 40))  # denormals are slow
+    return np.asarray(kernel / np.sqrt((kernel**2).sum(axis=1, keepdims=True)), np.float32)
 
 
 def _bilinear(values: Map, row: Map, column: Map) -> Map:
     """Values at fractional positions; 0 outside."""
     height, width = values.shape
-    inside = (row >= 0) & (row <= height - 1) & (column >= 0) & (column <= width - 1)
+    inside = _seen(values.shape, row, column)
     r, c = np.clip(row, 0, height - 1.001), np.clip(column, 0, width - 1.001)
     i, j = r.astype(np.intp), c.astype(np.intp)
     r, c = r - i.astype(np.float32), c - j.astype(np.float32)
     at = i * width + j
     flat = values.ravel()
-    above = flat[at] * (1 - c) + flat[at + 1] * c
-    below = flat[at + width] * (1 - c) + flat[at + width + 1] * c
-    return np.where(inside, above * (1 - r) + below * r, 0)
+    above = flat[at] + (flat[at + 1] - flat[at]) * c
+    below = flat[at + width] + (flat[at + width + 1] - flat[at + width]) * c
+    return np.asarray((above + (below - above) * r) * inside, np.float32)
+
+
+def _seen(shape: tuple[int, ...], row: Map, column: Map) -> NDArray[np.bool_]:
+    return (row >= 0) & (row <= shape[0] - 1) & (column >= 0) & (column <= shape[1] - 1)
 
 
 def nearest(values: NDArray[np.bool_], row: Map, column: Map) -> NDArray[np.bool_]:
     """A mask on beams [D, B] as a mask on pixels [H, W]."""
     height, width = values.shape
-    inside = (row >= 0) & (row <= height - 1) & (column >= 0) & (column <= width - 1)
     i, j = np.clip(np.rint(row), 0, height - 1), np.clip(np.rint(column), 0, width - 1)
-    return values[i.astype(np.intp), j.astype(np.intp)] & inside
+    return values[i.astype(np.intp), j.astype(np.intp)] & _seen(values.shape, row, column)
 
 
 def imaged(acquisition: np.random.Generator, tissue: Tissue, row: Map, column: Map) -> NDArray[np.uint8]:
     """Speckle as the envelope of blurred random scatterers, seen through attenuation and time gain."""
     depths, beams = tissue.echo.shape
     depth = np.linspace(0, 1, depths, dtype=np.float32)[:, None]
-    passed = np.cumsum(tissue.loss, axis=0, dtype=np.float32) / depths  # dB lost on the way
+    lost = np.cumsum(tissue.loss, axis=0, dtype=np.float32) / np.float32(depths)  # dB on the way
     knots = acquisition.normal(0, 2.0, 5)
     gain = np.interp(depth, np.linspace(0, 1, 5), knots).astype(np.float32)  # sliders set by hand
-    amplitude = 10 ** ((tissue.echo - passed) / 20)
+    amplitude = np.exp(np.maximum(tissue.echo - lost, -120) * np.float32(math.log(10) / 20))
     fine = beams / 128
     axial = _gaussian(depths, acquisition.uniform(0.75, 1.1) * fine)
     sharp, dull = acquisition.uniform(0.8, 1.1) * fine, acquisition.uniform(1.5, 2.2) * fine
@@ -105,7 +110,7 @@ def imaged(acquisition: np.random.Generator, tissue: Tissue, row: Map, column: M
     away = np.clip(np.abs(depth - focus) / 0.5, 0, 1)
     lateral = _gaussian(beams, sharp).T, _gaussian(beams, dull).T
     scatter = acquisition.standard_normal((2, depths, beams), dtype=np.float32) * amplitude
-    power = np.zeros_like(amplitude)
+    power = np.zeros_like(amplitude)  # [D, B]
     for part in scatter:  # real and imaginary
         echo = axial @ part
         power += ((1 - away) * (echo @ lateral[0]) + away * (echo @ lateral[1])) ** 2
@@ -113,7 +118,7 @@ def imaged(acquisition: np.random.Generator, tissue: Tissue, row: Map, column: M
     power = power * (1 - compound) + 2 * compound * (axial**2 @ amplitude**2 @ lateral[0] ** 2)
     noise = 10 ** (acquisition.uniform(-5.2, -4.4) + 1.2 * depth)
     grain = acquisition.standard_exponential((depths, beams), dtype=np.float32)
-    level = 10 * np.log10(power + noise * grain) + gain
+    level = np.float32(10 / math.log(10)) * np.log(power + noise.astype(np.float32) * grain) + gain
     span, middle = acquisition.uniform(50, 64), acquisition.uniform(0.42, 0.56)
-    shown = np.clip(level / span + middle, 0, 1).astype(np.float32)
-    return (_bilinear(shown, row, column) * 255 + 0.5).astype(np.uint8)
+    shown = np.asarray(np.clip(level / span + middle, 0, 1), np.float32)
+    return to_uint8(_bilinear(shown, row, column))

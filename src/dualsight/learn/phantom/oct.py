@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.learn.phantom.base import Drawing, Modality
+from dualsight.learn.phantom.physics import Map, to_uint8
 
 Row = NDArray[np.float32]  # [W]
-Map = NDArray[np.float32]  # [H, W]
 
 HEIGHT, HALF = 2.0, 3.0  # mm: depth of the picture, half of its width
 
@@ -85,7 +85,7 @@ After = Callable[[Retina, Stack], Additions]
 def _bump(x: Row, centre: float, half: float) -> Row:
     """A smooth hill of height 1 that is 0 outside centre ± half."""
     t = np.clip(np.abs((x - centre) / half), 0, 1)
-    return (1 - t * t) ** 2
+    return np.asarray((1 - t * t) ** 2, np.float32)
 
 
 def _retina(patient: np.random.Generator, x: Row) -> Retina:
@@ -103,7 +103,7 @@ def _retina(patient: np.random.Generator, x: Row) -> Retina:
         "ipl": k[1] * (0.034 + 0.012 * rim) * (1 - pit) + 0.003,
         "inl": k[2] * (0.036 + 0.010 * rim) * (1 - pit) + 0.003,
         "opl": 0.030 * (1 - 0.6 * pit) * full,
-        "onl": k[3] * (0.062 + 0.045 * pit),
+        "onl": k[3] * (0.085 + 0.035 * pit),
         "elm": 0.010 * full,
         "myoid": 0.022 + 0.010 * pit,
         "ez": 0.020 * full,
@@ -149,10 +149,15 @@ def _between(stack: Stack, top: Row, bottom: Row) -> NDArray[np.bool_]:
     return (stack.z > top) & (stack.z <= bottom)
 
 
+def _at(retina: Retina, row: Row, x: float) -> float:
+    """The value of a row at the position x."""
+    return float(np.interp(x, retina.x, row))
+
+
 def _oval(retina: Retina, stack: Stack, x: float, z: float, wide: float, high: float) -> Map:
     """0…1 inside an ellipse, with a soft border."""
     rho = np.hypot((retina.x - x) / wide, (stack.z - z) / high)
-    return np.clip((1 - rho) * (high / stack.soft) + 0.5, 0, 1)
+    return np.asarray(np.clip((1 - rho) * (high / stack.soft) + 0.5, 0, 1), np.float32)
 
 
 def _macular_edema(rng: np.random.Generator, retina: Retina) -> After:
@@ -171,11 +176,11 @@ def _macular_edema(rng: np.random.Generator, retina: Retina) -> After:
         while position < centre + 0.75 * half:
             wide = rng.uniform(0.07, 0.20)
             position += wide
-            i = int(np.argmin(np.abs(retina.x - position)))
             for name, below, chance in (("onl", "elm", 0.9), ("inl", "opl", 0.6)):
-                room = float(stack.tops[below][i] - stack.tops[name][i])
+                above = _at(retina, stack.tops[name], position)
+                room = _at(retina, stack.tops[below], position) - above
                 if room > 0.05 and rng.random() < chance:
-                    middle = float(stack.tops[name][i]) + room * rng.uniform(0.42, 0.55)
+                    middle = above + room * rng.uniform(0.42, 0.55)
                     high = 0.5 * room * rng.uniform(0.6, 0.9)
                     region = np.maximum(region, _oval(retina, stack, position, middle, wide, high))
             position += wide + rng.uniform(0.01, 0.06)
@@ -201,7 +206,7 @@ def _drusen(rng: np.random.Generator, retina: Retina) -> After:
         retina.raised = np.maximum(retina.raised, hump)
     retina.content = rng.uniform(0.38, 0.55)
     onl = retina.thickness["onl"]
-    retina.thickness["onl"] = np.maximum(onl - 0.6 * retina.raised, 0.03)
+    retina.thickness["onl"] = np.maximum(onl - 0.85 * retina.raised, 0.02)  # the retina above gives way
     return _beneath_epithelium
 
 
@@ -220,13 +225,13 @@ def _beneath_epithelium(retina: Retina, stack: Stack) -> Additions:
 def _macular_hole(rng: np.random.Generator, retina: Retina) -> After:
     """A gap through the whole neurosensory retina, with swollen edges."""
     half, flare = rng.uniform(0.12, 0.34), rng.uniform(0.25, 0.9)
-    edge = np.exp(-(((np.abs(retina.x) - half - 0.25) / 0.35) ** 2))
+    edge = np.asarray(np.exp(-(((np.abs(retina.x) - half - 0.25) / 0.35) ** 2)), np.float32)
     swell = rng.uniform(0.04, 0.11)
-    retina.thickness["onl"] = retina.thickness["onl"] + swell * edge
-    retina.thickness["inl"] = retina.thickness["inl"] + 0.6 * swell * edge
+    for name, share in (("onl", 1.0), ("inl", 0.6)):
+        retina.thickness[name] = retina.thickness[name] + swell * share * edge
     for name in ("nfl", "ipl"):
         retina.thickness[name] = np.maximum(retina.thickness[name], 0.02)
-    cysts = rng.uniform(0.3, 0.7, 2).tolist()
+    cysts = rng.uniform(0.35, 0.75, 2).tolist()
 
     def after(retina: Retina, stack: Stack) -> Additions:
         top, bottom = stack.tops["nfl"], stack.tops["rpe"]
@@ -234,19 +239,13 @@ def _macular_hole(rng: np.random.Generator, retina: Retina) -> After:
         width = half * (1 + flare * (2 * share - 1) ** 2)
         gap = np.clip((width - np.abs(retina.x)) / 0.04 + 0.5, 0, 1)
         gap = gap * np.clip((bottom - stack.z) / stack.soft + 0.5, 0, 1)
-        around = [
-            _oval(
-                retina,
-                stack,
-                sign * (half + 0.2),
-                float(np.interp(half + 0.2, np.abs(retina.x[:1]), stack.tops["onl"][:1])),
-                0.1,
-                0.05 * size,
-            )
-            for sign, size in zip((-1, 1), cysts, strict=True)
-        ]
-        mask = (gap > 0.5) & _between(stack, top, bottom)
-        return (Cavity(gap, VITREOUS), *(Cavity(region, CAVITY) for region in around[:0])), mask
+        cavities = [Cavity(np.asarray(gap, np.float32), VITREOUS)]
+        for sign, share_of_room in zip((-1, 1), cysts, strict=True):  # the edges are full of fluid
+            x = sign * (half * (1 + 0.5 * flare) + 0.16)
+            above, below = _at(retina, stack.tops["onl"], x), _at(retina, stack.tops["elm"], x)
+            region = _oval(retina, stack, x, (above + below) / 2, 0.09, (below - above) / 2 * share_of_room)
+            cavities.append(Cavity(region, CAVITY))
+        return tuple(cavities), (gap > 0.5) & _between(stack, top, bottom)
 
     return after
 
@@ -259,19 +258,17 @@ def _membrane(rng: np.random.Generator, retina: Retina) -> After:
     k = rng.uniform(0.6, 1.0)
     for name, value in (("gcl", 0.05), ("ipl", 0.045), ("inl", 0.05)):
         retina.thickness[name] = retina.thickness[name] + k * value * pit
-    waves = rng.uniform(8, 14, 2).tolist()
-    phases = rng.uniform(0, 6.28, 2).tolist()
-    folds = np.sin(waves[0] * retina.x + phases[0]) + np.sin(1.7 * waves[1] * retina.x + phases[1])
-    depth = rng.uniform(0.008, 0.016)
-    retina.thickness["nfl"] = retina.thickness["nfl"] + cover * depth * (folds + 2)
-    thick = rng.uniform(0.022, 0.034)
-    clear = rng.uniform(0.012, 0.026)
+    a, b = rng.uniform(9, 13), rng.uniform(15, 21)
+    p, q = rng.uniform(0, 6.28, 2).tolist()
+    folds = 0.6 * np.sin(a * retina.x + p) + 0.4 * np.sin(b * retina.x + q)  # −1…1
+    depth = rng.uniform(0.016, 0.03)
+    retina.thickness["nfl"] = retina.thickness["nfl"] + cover * depth * (1 + folds)
+    thick, clear = rng.uniform(0.022, 0.032), rng.uniform(0.014, 0.03)
 
     def after(retina: Retina, stack: Stack) -> Additions:
-        line = stack.tops["nfl"] - clear - depth * folds  # taut: it spans the folds
-        line = np.minimum(line, stack.tops["nfl"] - 0.004)
-        region = np.clip((0.5 * thick - np.abs(stack.z - line)) / stack.soft + 0.5, 0, 1) * cover
-        return (Cavity(region, 1.1),), region > 0.5
+        line = stack.tops["nfl"] - cover * depth * (1 - folds) - clear  # taut: it spans the folds
+        region = np.clip((0.5 * thick - np.abs(stack.z - line)) / stack.soft + 0.5, 0, 1) * (cover > 0.15)
+        return (Cavity(np.asarray(region, np.float32), 1.1),), region > 0.5
 
     return after
 
@@ -280,15 +277,13 @@ def _atrophy(rng: np.random.Generator, retina: Retina) -> After:
     """Pigment epithelium and outer retina are gone; light falls through into the choroid."""
     centre, half = rng.uniform(-0.7, 0.7), rng.uniform(0.55, 1.3)
     gone = np.clip((half - np.abs(retina.x - centre)) / 0.12, 0, 1)
-    for name, rest in (
-        ("rpe", 0.25),
-        ("outer", 0.1),
-        ("ez", 0.05),
-        ("myoid", 0.1),
-        ("elm", 0.2),
-        ("onl", rng.uniform(0.1, 0.4)),
-    ):
-        retina.thickness[name] = retina.thickness[name] * (1 - gone * (1 - rest))
+    thin = np.clip((half + 0.25 - np.abs(retina.x - centre)) / 0.7, 0, 1)  # the inner retina sinks slowly
+    thin = thin * thin * (3 - 2 * thin)
+    retina.thickness["onl"] = retina.thickness["onl"] * (1 - thin * rng.uniform(0.6, 0.9))
+    outer = np.clip((half + 0.1 - np.abs(retina.x - centre)) / 0.35, 0, 1)
+    for name, rest in (("outer", 0.1), ("ez", 0.05), ("myoid", 0.2), ("elm", 0.3)):
+        retina.thickness[name] = retina.thickness[name] * (1 - outer * (1 - rest))
+    retina.thickness["rpe"] = retina.thickness["rpe"] * (1 - 0.7 * gone)
     retina.reflectivity["rpe"] = retina.reflectivity["rpe"] * (1 - 0.5 * gone)
     retina.leak = gone * rng.uniform(1.0, 1.8)
 
@@ -309,13 +304,22 @@ FINDINGS: dict[str, Callable[[np.random.Generator, Retina], After]] = {
 }
 
 
+def _vascular(retina: Retina, z: Map) -> Map:
+    """The choroid's vessels: dark lumina in a brighter stroma; 0.45…1."""
+    x, phase = retina.x, retina.phase
+    below = z - retina.bruch
+    waves = np.zeros_like(below)
+    for i, (a, b) in enumerate(((7.0, 17.0), (11.0, -23.0), (16.0, 9.0), (23.0, -31.0))):
+        waves += np.sin(a * x + b * below + phase[2 + i] + 1.5 * np.sin(0.37 * a * x + phase[6 + i]))
+    inside = np.clip(np.minimum(below, retina.thickness["choroid"] - below) / 0.05, 0, 1)
+    return np.asarray(1 - 0.55 * np.clip(waves - 0.1, 0, 1) * inside, np.float32)
+
+
 def _reflected(retina: Retina, stack: Stack, cavities: tuple[Cavity, ...]) -> Map:
     """Light that comes back from each pixel, before speckle."""
     z, soft = stack.z, stack.soft
     light = np.full((len(z), len(retina.x)), VITREOUS, dtype=np.float32)
-    texture = 1 + 0.45 * np.sin(9 * retina.x + 14 * z + retina.phase[2]) * np.sin(
-        7 * retina.x - 19 * z + retina.phase[3]
-    )
+    texture = _vascular(retina, z)
     previous: Row | float = VITREOUS
     for name in LAYERS:
         top = stack.tops[name]
@@ -333,7 +337,7 @@ def _reflected(retina: Retina, stack: Stack, cavities: tuple[Cavity, ...]) -> Ma
         light += np.clip((z - top) / soft + 0.5, 0, 1) * (value - previous)
         previous = value
     below = np.clip(z - retina.bruch, 0, None)
-    deep = np.where(below > 0, texture * (1 + retina.leak), 1) * np.exp(-below / np.float32(0.42))
+    deep = np.where(below > 0, texture * (1 + retina.leak), 1) * np.exp(-below / np.float32(0.50))
     light *= deep
     for cavity in cavities:
         light += cavity.region * (cavity.reflectivity - light)
@@ -363,7 +367,7 @@ def _imaged(acquisition: np.random.Generator, light: Map) -> NDArray[np.uint8]:
     low, high = acquisition.uniform(0.015, 0.03), acquisition.uniform(0.9, 1.4)
     display = np.log(np.maximum(signal, 1e-4) / low) / np.log(high / low)
     gamma = acquisition.uniform(0.9, 1.5)
-    return (np.clip(display, 0, 1) ** gamma * 255 + 0.5).astype(np.uint8)
+    return to_uint8(np.clip(display, 0, 1) ** gamma)
 
 
 def draw(
@@ -376,7 +380,7 @@ def draw(
     retina = _retina(patient, x)
     lesion = np.random.default_rng(patient.integers(2**62))
     tilt, lower = acquisition.uniform(-0.06, 0.06), acquisition.uniform(-0.18, 0.12)
-    retina.bruch = retina.bruch + tilt * x + lower
+    retina.bruch = np.asarray(retina.bruch + tilt * x + lower, np.float32)
     after = FINDINGS[finding](lesion, retina) if finding else None
     stack = _stack(retina, (HEIGHT * ramp)[:, None], soft=HEIGHT / size * 1.3)
     cavities: tuple[Cavity, ...] = ()

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from dualsight.learn.phantom.base import Drawing, Modality
 from dualsight.learn.phantom.echo import Map, Probe, Tissue, imaged, nearest
+from dualsight.learn.phantom.physics import blob, ellipse
+
+Distance = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,12 @@ class Oval:
         """Coordinates along and across, in units of the radii."""
         c, s = math.cos(self.turn), math.sin(self.turn)
         p, q = x - self.x, z - self.z
-        return (c * p + s * q) / self.long, (c * q - s * p) / self.short
+        along, across = (c * p + s * q) / self.long, (c * q - s * p) / self.short
+        return np.asarray(along, np.float32), np.asarray(across, np.float32)
 
     def inside(self, x: Map, z: Map) -> Map:
         """Distance inside, about."""
-        return (1 - np.hypot(*self.axes(x, z))) * self.short
+        return ellipse(x, z, (self.x, self.z), (self.long, self.short), self.turn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Abdomen:
     liver_loss: float  # dB per depth
     vessels: NDArray[np.float64]  # [N, 5]: x, z, direction, length, radius
     portal: NDArray[np.bool_]  # [N]: with bright walls
-    waves: NDArray[np.float64]  # [8, 3]: frequency in x and z, phase
+    waves: NDArray[np.float32]  # [5, 3]: frequency in x and z, phase
 
 
 def _abdomen(patient: np.random.Generator) -> Abdomen:
@@ -71,7 +75,7 @@ def _abdomen(patient: np.random.Generator) -> Abdomen:
         liver_loss=u(-4, 6),
         vessels=vessels,
         portal=patient.random(5) < 0.5,
-        waves=np.stack([u(-22, 22, 8), u(-22, 22, 8), u(0, 2 * np.pi, 8)], axis=1),
+        waves=np.stack([u(-22, 22, 5), u(-22, 22, 5), u(0, 2 * np.pi, 5)], axis=1).astype(np.float32),
     )
 
 
@@ -83,20 +87,21 @@ class Scene:
     x: Map
     z: Map
     tissue: Tissue
-    soft: float
+    soft: float  # width of a border
 
-    def step(self, distance: Map, soft: float = 0.0) -> Map:
+    def step(self, distance: Distance, soft: float = 0.0) -> Map:
         """0 outside, 1 inside."""
-        return np.clip(distance / max(soft, self.soft) + 0.5, 0, 1)
+        return np.asarray(np.clip(distance / max(soft, self.soft) + 0.5, 0, 1), np.float32)
 
     def field(self, scale: float = 1.0) -> Map:
         """A smooth random texture, about −1…1."""
         total = np.zeros_like(self.x)
-        for a, b, phase in (self.body.waves * (scale, scale, 1)).astype(np.float32):
-            total += np.sin(a * self.x + b * self.z + phase)
-        return total * np.float32(0.35)
+        k = np.float32(scale)
+        for a, b, phase in self.body.waves:
+            total += np.sin(a * k * self.x + b * k * self.z + phase)
+        return np.asarray(total * 0.44, np.float32)
 
-    def line(self, distance: Map, thick: float, echo: float) -> None:
+    def line(self, distance: Distance, thick: float, echo: float) -> None:
         """A reflecting surface where `distance` is 0."""
         self.tissue.echo += self.step(0.5 * thick - np.abs(distance)) * (echo - self.tissue.echo)
 
@@ -106,9 +111,9 @@ def _vessels(scene: Scene) -> None:
         c, s = math.cos(turn), math.sin(turn)
         p, q = scene.x - x, scene.z - z
         along, across = c * p + s * q, c * q - s * p
-        inside = radius * (1 - 0.5 * np.clip(along / long, 0, 1)) - np.hypot(
-            across - 0.25 * along * along / long, np.maximum(np.abs(along) - long, 0)
-        )
+        across = across - along * along * (0.25 / long)  # curved
+        beyond = np.maximum(np.abs(along) - long, 0)
+        inside = radius - np.maximum(along, 0) * (0.5 * radius / long) - np.sqrt(across**2 + beyond**2)
         if portal:
             scene.tissue.fill(scene.step(inside + 0.012), 5.0)
         scene.tissue.fluid(scene.step(inside))
@@ -118,7 +123,8 @@ def _gallbladder_inside(scene: Scene) -> Map:
     """A pear: the fundus is wider than the neck."""
     along, across = scene.body.gallbladder.axes(scene.x, scene.z)
     width = 0.82 + 0.28 * np.clip(along, -1, 1)
-    return (1 - np.hypot(along, across / width)) * scene.body.gallbladder.short
+    rho = np.hypot(along, across / width)
+    return np.asarray((1 - rho) * scene.body.gallbladder.short, np.float32)
 
 
 def _kidney_fat(scene: Scene) -> Map:
@@ -126,7 +132,7 @@ def _kidney_fat(scene: Scene) -> Map:
     along, across = scene.body.kidney.axes(scene.x, scene.z)
     k = scene.body.sinus
     edge = 1 + 0.35 * np.sin(7 * along + scene.body.waves[0, 2].astype(np.float32))
-    return (1 - np.hypot(along / (0.62 * k), across / (0.36 * k * edge))) * 0.04
+    return np.asarray((1 - np.hypot(along / (0.62 * k), across / (0.36 * k * edge))) * 0.04, np.float32)
 
 
 def _normal(scene: Scene) -> None:
@@ -160,16 +166,6 @@ def _wall(scene: Scene) -> None:
         scene.line(z - share * wall, 0.014, echo)
 
 
-def _blob(rng: np.random.Generator, scene: Scene, at: tuple[float, float], radius: float, rough: float) -> Map:
-    """Distance inside an irregular round lesion."""
-    p, q = scene.x - at[0], scene.z - at[1]
-    angle, stretch = np.arctan2(q, p), rng.uniform(0.85, 1.15)
-    edge = np.ones_like(p)
-    for k in (2, 3, 5, 7):
-        edge += rough * rng.normal() / k * np.sin(k * angle + rng.uniform(0, 2 * math.pi))
-    return radius * edge - np.hypot(p * stretch, q / stretch)
-
-
 def _in_liver(rng: np.random.Generator) -> tuple[float, float]:
     return rng.uniform(-0.30, -0.02), rng.uniform(0.28, 0.60)
 
@@ -189,7 +185,7 @@ def _gallstones(rng: np.random.Generator, scene: Scene) -> Map:
         stone = radius - np.hypot(scene.x - x, (scene.z - z) * 1.15)
         inside = np.maximum(inside, stone)
     scene.tissue.fill(scene.step(inside), 17.0, rng.uniform(700, 1100))
-    return inside
+    return np.asarray(inside, np.float32)
 
 
 def _cyst(rng: np.random.Generator, scene: Scene) -> Map:
@@ -200,10 +196,10 @@ def _cyst(rng: np.random.Generator, scene: Scene) -> Map:
         kidney = scene.body.kidney
         at = (kidney.x + 0.75 * kidney.long, kidney.z + 0.75 * kidney.long * math.sin(kidney.turn))
         radius = min(radius, 0.09)
-    inside = _blob(rng, scene, at, radius, 0.04)
+    inside = blob(rng, scene.x, scene.z, at, radius, 0.03)
     scene.tissue.fill(scene.step(inside + 0.008), 6.0)
     scene.tissue.fluid(scene.step(inside))
-    return inside
+    return np.asarray(inside, np.float32)
 
 
 def _hydronephrosis(rng: np.random.Generator, scene: Scene) -> Map:
@@ -219,34 +215,34 @@ def _hydronephrosis(rng: np.random.Generator, scene: Scene) -> Map:
         inside = np.maximum(inside, 0.12 * calyx)
     inside = np.minimum(inside, kidney.inside(scene.x, scene.z) - 0.018)
     scene.tissue.fluid(scene.step(inside))
-    return inside
+    return np.asarray(inside, np.float32)
 
 
 def _mass(rng: np.random.Generator, scene: Scene) -> Map:
     """A solid tumour of the liver: brighter, or darker with a halo."""
     radius = rng.uniform(0.075, 0.15)
-    inside = _blob(rng, scene, _in_liver(rng), radius, 0.2)
+    inside = blob(rng, scene.x, scene.z, _in_liver(rng), radius, 0.12)
     texture = scene.field(2.5)
     if rng.random() < 0.5:
-        scene.tissue.fill(scene.step(inside), rng.uniform(8, 12) + 2.5 * texture, 4)
+        scene.tissue.fill(scene.step(inside), rng.uniform(9, 13) + 2.5 * texture, 4)
     else:
         scene.tissue.fill(scene.step(inside), rng.uniform(-16, -12), 4)
         core = rng.uniform(-9, -3)
         scene.tissue.fill(scene.step(inside - 0.25 * radius, 0.015), core + 3 * texture, 4)
-    return inside
+    return np.asarray(inside, np.float32)
 
 
 def _free_fluid(rng: np.random.Generator, scene: Scene) -> Map:
     """Fluid between liver and kidney (Morison's pouch), and below the liver's edge."""
     kidney = scene.body.kidney
     along, across = kidney.axes(scene.x, scene.z)
-    thick = rng.uniform(0.03, 0.07)
+    thick = rng.uniform(0.045, 0.085)
     outside = -kidney.inside(scene.x, scene.z) - 0.012
     room = thick * np.clip(1.25 - (along - rng.uniform(-0.2, 0.2)) ** 2, 0, 1)
     pouch = np.minimum(np.minimum(room - outside, outside), -across * 0.1)
     pouch = np.minimum(pouch, -_gallbladder_inside(scene) - 0.015)
     scene.tissue.fluid(scene.step(pouch))
-    return pouch
+    return np.asarray(pouch, np.float32)
 
 
 FINDINGS: dict[str, Callable[[np.random.Generator, Scene], Map]] = {
@@ -269,10 +265,10 @@ def draw(
     turn, zoom, shift = u(-0.07, 0.07), u(0.92, 1.06), (u(-0.04, 0.04), u(-0.02, 0.02))
     p, q = probe.beams(size)
     c, s = math.cos(turn), math.sin(turn)
-    x = zoom * (c * p + s * q) + shift[0]
-    z = zoom * (c * q - s * p) + shift[1]
+    x = np.asarray(zoom * (c * p + s * q) + shift[0], np.float32)
+    z = np.asarray(zoom * (c * q - s * p) + shift[1], np.float32)
     blank = np.zeros_like(x)
-    scene = Scene(body, x, z, Tissue(blank - 3, blank.copy()), soft=1.2 / size)
+    scene = Scene(body, x, z, Tissue(echo=np.full_like(x, -3), loss=blank.copy()), soft=1.2 / size)
     _normal(scene)
     inside = FINDINGS[finding](lesion, scene) if finding else blank - 1
     scene.z = q  # the wall lies on the probe
