@@ -5,5 +5,6 @@
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
 from dualsight.image.open import Source, Window, open
+from dualsight.image.source import Item, Skipped, scan
 
-__all__ = ["Frame", "FrameMeta", "Limits", "Source", "Window", "open"]
+__all__ = ["Frame", "FrameMeta", "Item", "Limits", "Skipped", "Source", "Window", "open", "scan"]

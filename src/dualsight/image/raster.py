@@ -31,10 +31,12 @@ from PIL import (
 )
 
 from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, UnsupportedImage
+from dualsight.image import png
 from dualsight.image.deep import samples_16
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
 from dualsight.image.modes import BITS, over_black, rgb_of
+from dualsight.image.quiet import quiet
 from dualsight.image.scale import to_8_bit
 from dualsight.image.sniff import raster_format
 
@@ -80,6 +82,8 @@ def decode_raster(data: bytes, source: str, *, limits: Limits | None = None) -> 
         image = _DECODERS[name](io.BytesIO(data), "")
         limits.check_size(image.height, image.width, source=source)
         n_frames = int(getattr(image, "n_frames", 1))
+        if name == "PNG" and not png.is_whole(data):
+            raise UnreadableImage("truncated", source=source)
     for i in range(n_frames):
         frame = i if n_frames > 1 else None
         with _translated(source, frame):
@@ -183,12 +187,13 @@ def _upright(pixels: NDArray[np.uint8], image: Image.Image) -> tuple[NDArray[np.
 
 @contextmanager
 def _translated(source: str, frame: int | None) -> Iterator[None]:
-    """Turns whatever Pillow raises on hostile bytes into an ImageError: its parsers raise nearly every type."""
+    """No warnings inside, and whatever Pillow raises on hostile bytes, nearly any type, becomes an ImageError."""
     try:
-        yield
+        with quiet():
+            yield
     except ImageError:
         raise
-    except (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except (MemoryError, Image.DecompressionBombError) as error:
         raise ImageTooLarge("needs more memory than there is or Pillow allows", source=source, frame=frame) from error
     except Exception as error:
         said = str(error)
