@@ -27,6 +27,7 @@ from dualsight.learn.phantom.optics import (
     stamp,
     texture,
 )
+from dualsight.learn.phantom.physics import norm
 
 DERMIS = rgb(0.92, 0.76, 0.66)
 MELANIN = rgb(0.55, 1.10, 1.55)  # absorption per unit of pigment: R, G, B
@@ -82,12 +83,13 @@ class Scene:
     def outline(self, uneven: float) -> Array:
         """Distance from the lesion's centre, [S, S], 1 at its edge; `uneven` sets how far that strays."""
         cos, sin = np.float32(np.cos(self.skin.turn)), np.float32(np.sin(self.skin.turn))
-        x, y = cos * self.u + sin * self.v, (cos * self.v - sin * self.u) / np.float32(self.skin.oval)
+        x = (cos * self.u + sin * self.v).astype(np.float32)
+        y = ((cos * self.v - sin * self.u) / self.skin.oval).astype(np.float32)
         theta = np.arctan2(y, x)
         edge = np.ones_like(theta)
         for k, (phase, weight) in enumerate(zip(self.skin.phases, self.skin.weights, strict=True), start=2):
             edge += np.float32(uneven / k**0.6 * weight) * np.cos(k * theta + phase)
-        return np.asarray(np.hypot(x, y) / (np.maximum(edge, 0.45) * np.float32(self.skin.radius)), np.float32)
+        return norm(x, y) / (np.maximum(edge, np.float32(0.45)) * np.float32(self.skin.radius))
 
     def network(self, rng: np.random.Generator, frequency: float) -> Array:
         """The rete ridges seen from above, [S, S]: 1 on the honeycomb's walls, 0 in its holes."""
@@ -285,7 +287,7 @@ def draw(
     lesion = FINDINGS[finding](rng, scene) if finding else Lesion(mask=np.zeros((size, size), np.bool_))
     light = _bubbles(acquisition, pose, _hairs(acquisition, pose, reflect(scene, lesion)))
     x, y = Pose(size=size, reach=1.0).plane()
-    far = np.hypot(x, y)
+    far = norm(x, y)
     tube = 1 - 0.95 * smoothstep(corner, corner + 0.06, far)  # the dermatoscope's edge, where it is in the picture
     light = light * (tube * (1 - fall * far * far))
     pixels = develop(light.astype(np.float32), acquisition, blur=0.8, noise=0.02)

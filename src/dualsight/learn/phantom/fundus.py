@@ -28,6 +28,7 @@ from dualsight.learn.phantom.optics import (
     stamp,
     texture,
 )
+from dualsight.learn.phantom.physics import norm
 
 FOVEA = (1.0, 0.1)
 SCLERA = rgb(1.0, 0.80, 0.62)
@@ -303,13 +304,13 @@ def draw(
     ).tolist()
     pose = Pose(size=size, reach=reach, angle=turn, u=right, v=down, mirror=view != "left eye")
     u, v = pose.plane()
-    rho = np.hypot(u / np.float32(eye.oval), v) / np.float32(eye.disc)
+    rho = norm(u / np.float32(eye.oval), v) / np.float32(eye.disc)
     scene = Scene(eye=eye, pose=pose, u=u, v=v, rho=rho)
     lesion = FINDINGS[finding](rng, scene) if finding else Lesion(mask=np.zeros((size, size), np.bool_))
     x, y = Pose(size=size, reach=1.0).plane()
     lamp = acquisition.normal(0, 0.22, 2).astype(np.float32)
     lit = 1 - np.float32(fall) * ((x - lamp[0]) ** 2 + (y - lamp[1]) ** 2) * 0.7
-    opening = np.clip((np.float32(aperture) - np.hypot(x, y)) * (size / 2) + 0.5, 0, 1)
+    opening = np.clip((np.float32(aperture) - norm(x, y)) * (size / 2) + 0.5, 0, 1)
     light = reflect(scene, lesion) * (np.clip(lit, 0.1, 1) * opening * 0.75)
     haze = np.float32(acquisition.uniform(0, 0.05)) * opening
     pixels = develop(light + haze, acquisition, blur=0.8, noise=0.02)

@@ -25,6 +25,7 @@ from dualsight.learn.phantom.optics import (
     stamp,
     texture,
 )
+from dualsight.learn.phantom.physics import norm
 
 HAEMATOXYLIN = rgb(0.650, 0.704, 0.286)  # optical density: R, G, B
 EOSIN = rgb(0.072, 0.990, 0.105)
@@ -282,7 +283,7 @@ def draw(
     ).tolist()
     pose = Pose(size=size, reach=reach, angle=turn, u=right, v=down, mirror=bool(acquisition.integers(2)))
     u, v = pose.plane()
-    far = np.hypot(u - tissue.middle[0], v - tissue.middle[1]) / np.float32(tissue.radius)
+    far = norm(u - tissue.middle[0], v - tissue.middle[1]) / np.float32(tissue.radius)
     region = smoothstep(1.06, 0.94, far + 0.2 * texture(tissue.weave, u, v, 1.5, 2))
     stroma = 0.6 + 0.25 * texture(tissue.weave, u, v, 5.0, 2)
     slide = Slide(
