@@ -81,6 +81,10 @@ def test_mending_stops_at_a_special_token(tokenizer: Tokenizer) -> None:
     assert tokenizer.pieces("&amp; <b")[1:3] == ["&</w>", "amp</w>"]
 
 
+def test_a_contraction_with_a_long_s_is_one_word(tokenizer: Tokenizer) -> None:
+    assert tokenizer.pieces("'ſ")[1:-1] == ["'", "Å", "¿</w>"]  # as transformers 4.46.2: no `'</w>`
+
+
 def test_a_joined_surrogate_pair_is_its_character(tokenizer: Tokenizer) -> None:
     np.testing.assert_array_equal(
         tokenizer(["\ud83e\udec1 lungs"]).input_ids, tokenizer(["\U0001fac1 lungs"]).input_ids
