@@ -17,7 +17,7 @@ from dualsight.learn.phantom import physics
 from dualsight.learn.phantom.base import Drawing, Modality, Side
 from dualsight.learn.phantom.physics import Map, ellipse, soft
 
-AIR, FAT, WATER, BOWEL, MUSCLE, CALCIUM, MARROW, CORTEX = -1000, -100, 4, 45, 58, 700, 210, 650  # HU
+AIR, GAS, FAT, MUSCLE, CALCIUM, MARROW, CORTEX = -1000, -850, -100, 58, 700, 210, 650  # HU
 EDGE = 0.02
 
 Point = tuple[float, float]
@@ -30,7 +30,6 @@ class Abdomen:
     width: float  # half the body
     height: float
     fat: float  # thickness under the skin
-    inner: float  # fat inside, pushes organs apart
     liver: float  # size
     liver_hu: float
     spleen: float
@@ -46,12 +45,12 @@ class Abdomen:
 def _abdomen(rng: np.random.Generator) -> Abdomen:
     """Anatomy as it varies among people, in the portal venous phase or before it."""
     blood = rng.uniform(120, 190)
-    width = rng.uniform(0.74, 0.88)
+    width = rng.uniform(0.8, 0.93)
+    height = width * rng.uniform(0.7, 0.8)
     return Abdomen(
         width=width,
-        height=width * rng.uniform(0.7, 0.78),
+        height=height,
         fat=rng.uniform(0.03, 0.1),
-        inner=rng.uniform(0.94, 1.04),
         liver=rng.uniform(0.92, 1.08),
         liver_hu=rng.uniform(90, 118),
         spleen=rng.uniform(0.85, 1.05),
@@ -60,7 +59,7 @@ def _abdomen(rng: np.random.Generator) -> Abdomen:
         kidney_hu=rng.uniform(150, 195),
         aorta=rng.uniform(0.05, 0.062),
         blood_hu=blood,
-        spine_y=rng.uniform(0.26, 0.31),
+        spine_y=height * rng.uniform(0.36, 0.42),
         level=rng.uniform(0.0, 1.0),
     )
 
@@ -79,122 +78,140 @@ class Slice:
     kidneys: tuple[Map, Map]  # at image left and right
     aorta: Point
     hila: tuple[Point, Point]
+    fine: Map  # textures of the patient's tissues, correlated over 0.04, 0.09 and 0.22
+    middle: Map
+    coarse: Map
+
+    def near(self, centre: Point, reach: float) -> Slice:
+        """The part around a place, sharing memory with the whole: what is filled there is filled here."""
+        n = len(self.x)
+        column, row = ((np.array(centre) / physics.REACH + 1) / 2 * n).tolist()
+        half = reach / physics.REACH / 2 * n + 2
+        part = (
+            slice(max(0, int(row - half)), max(1, int(row + half) + 1)),
+            slice(max(0, int(column - half)), max(1, int(column + half) + 1)),
+        )
+        maps = ("x", "y", "hu", "cavity", "liver", "spleen", "fine", "middle", "coarse")
+        left, right = self.kidneys
+        return replace(self, kidneys=(left[part], right[part]), **{name: getattr(self, name)[part] for name in maps})
 
     def fill(self, region: Map, hu: float | Map) -> None:
         """Lays tissue over what is there; region 0…1."""
         self.hu += region * (hu - self.hu)
 
 
-def _trunk(s: Slice, rng: np.random.Generator) -> None:
-    """Skin, fat, the muscles of the wall and the back, spine, ribs."""
+def _trunk(s: Slice) -> None:
+    """Skin, fat, the muscles of the wall and the back."""
     a, x, y = s.body, s.x, s.y
-    skin = 1 - physics.radius(x, y, (0, 0), (a.width, a.height)) ** 1.15
-    skin = skin * np.float32(a.height) - np.float32(0.05) * np.exp(-np.square(x / 0.1)) * (y > 0)
+    furrow = np.float32(0.035) * np.exp(-np.square(x[0] / np.float32(0.1)))
+    skin = ellipse(x, y, (0, 0), (a.width, a.height)) - furrow * (y > 0)
     s.fill(soft(skin, EDGE), 40.0)
-    s.fill(soft(skin - np.float32(0.015), EDGE), FAT + 6 * physics.smooth_noise(rng, len(x), 0.1))
+    s.fill(soft(skin - np.float32(0.015), EDGE), FAT + 6 * s.middle)
     s.fill(soft(s.cavity + np.float32(0.055), EDGE), MUSCLE)
-    s.fill(soft(s.cavity + np.float32(0.03), 0.008) * soft(-s.cavity - np.float32(0.022), 0.008), -20.0)
+    s.fill(soft(np.float32(0.005) - np.abs(s.cavity + np.float32(0.03)), 0.01), -10.0)  # between two muscles
     out = np.abs(x)
-    back = ellipse(out, y, (0.17, a.spine_y + 0.19), (0.16, 0.09), 0.1)
-    s.fill(soft(back, 0.03), MUSCLE + 8 * physics.smooth_noise(rng, len(x), 0.05))
-    s.fill(soft(s.cavity, EDGE), FAT + 8 * physics.smooth_noise(rng, len(x), 0.08))
-    s.fill(soft(ellipse(out, y, (0.16, a.spine_y + 0.03), (0.06 + 0.03 * a.level, 0.085)), EDGE), MUSCLE)  # psoas
-    vertebra = np.maximum(
-        ellipse(x, y, (0, a.spine_y), (0.125, 0.095)), np.float32(0.03) - np.abs(x) + 0 * y - 0.9 * np.maximum(0, 0 * y)
-    )
-    vertebra = ellipse(x, y, (0, a.spine_y), (0.125, 0.095))
-    process = np.minimum(np.float32(0.028) - out, np.minimum(y - a.spine_y, np.float32(a.spine_y + 0.26) - y))
-    wings = ellipse(out, y, (0.13, a.spine_y + 0.115), (0.1, 0.025), 0.25)
-    arch = np.float32(0.028) - np.abs(np.hypot(x, y - np.float32(a.spine_y + 0.115)) - np.float32(0.065))
-    bone = np.maximum(np.maximum(vertebra, process), np.maximum(wings, arch))
-    s.fill(soft(bone, EDGE), CORTEX)
-    s.fill(soft(vertebra - np.float32(0.018), EDGE), MARROW + 25 * physics.smooth_noise(rng, len(x), 0.03))
-    canal = np.float32(0.045) - np.hypot(x, y - np.float32(a.spine_y + 0.115))
-    s.fill(soft(canal, EDGE), 30.0)
-    turns = np.array([0.35, 0.75, 1.2, 1.75]) + rng.uniform(-0.12, 0.12, 4) + 0.1
-    for turn in turns[: 4 - round(1.4 * a.level)]:
-        place = ((a.width - a.fat - 0.05) * np.sin(turn + 0.5), (a.height - a.fat - 0.05) * np.cos(turn + 0.5))
-        rib = ellipse(out, y, place, (0.048, 0.02), 0.85 - turn)
-        s.fill(soft(rib, 0.015), CORTEX)
-        s.fill(soft(rib - np.float32(0.011), 0.012), MARROW)
+    s.fill(soft(ellipse(out, y, (0.16, a.spine_y + 0.17), (0.16, 0.085), 0.1), 0.03), MUSCLE + 8 * s.fine)
+    s.fill(soft(s.cavity, EDGE), FAT + 8 * s.middle)
 
 
-def _bowel(s: Slice, rng: np.random.Generator, wide: float = 1.0) -> None:
-    """Stomach and loops of bowel: walls around gas over fluid."""
-    a, x, y = s.body, s.x, s.y
-    places = [(0.3, -0.3), (0.02, -0.32), (0.16, -0.1), (0.38, -0.08), (-0.12, -0.12), (-0.3, 0.02), (0.5, 0.08)]
-    for i, (u, v) in enumerate(places):
-        high = i == 0 and a.level < 0.6
-        size = rng.uniform(0.07, 0.1) * (1.75 - 0.6 * a.level if high else 1.0) * wide
-        centre = ((u + rng.uniform(-0.03, 0.03)) * a.width / 0.8, (v + rng.uniform(-0.03, 0.03)) * a.height / 0.6)
-        loop = physics.blob(rng, x, y, centre, size, 0.11)
-        loop = np.minimum(loop, s.cavity - np.float32(0.01))
-        gas, content = rng.uniform(-0.9, 0.5) if wide == 1 else rng.uniform(-0.2, 0.3), rng.uniform(5, 90)
-        s.fill(soft(loop, EDGE), 85.0)
-        lumen = soft(loop - np.float32(0.016), EDGE)
-        s.fill(lumen, content)
-        level = np.float32(centre[1] + gas * size) - y
-        s.fill(lumen * soft(level, 0.012), -850.0)
-
-
-def _vessels(s: Slice, rng: np.random.Generator, swollen: float) -> None:
-    """Aorta and inferior vena cava in front of the spine."""
+def _spine(s: Slice, rng: np.random.Generator) -> None:
+    """Vertebra, psoas, ribs."""
     a = s.body
-    r = a.aorta
-    cava = (-0.11 + rng.uniform(-0.01, 0.01), a.spine_y - 0.13)
-    wide = rng.uniform(1.0, 1.4)
-    s.fill(soft(ellipse(s.x, s.y, cava, (0.055 * wide, 0.055 / wide)), EDGE), a.blood_hu - 15)
-    if swollen:
-        return
-    s.fill(soft(ellipse(s.x, s.y, s.aorta, (r, r)), EDGE), a.blood_hu)
+    spine = s.near((0, a.spine_y + 0.08), 0.3)
+    x, y, out = spine.x, spine.y, np.abs(spine.x)
+    spine.fill(soft(ellipse(out, y, (0.15, a.spine_y + 0.03), (0.05 + 0.04 * a.level, 0.085)), EDGE), MUSCLE)
+    vertebra = ellipse(x, y, (0, a.spine_y), (0.125, 0.095))
+    back = y - np.float32(a.spine_y + 0.115)
+    process = np.minimum(np.float32(0.026) - out, np.minimum(back, np.float32(0.12) - back))
+    wings = ellipse(out, back, (0.13, 0.0), (0.09, 0.024), 0.2)
+    arch = np.float32(0.026) - np.abs(physics.norm(x, back) - np.float32(0.065))
+    spine.fill(soft(np.maximum(np.maximum(vertebra, process), np.maximum(wings, arch)), EDGE), CORTEX)
+    spine.fill(soft(vertebra - np.float32(0.018), EDGE), MARROW + 30 * spine.fine)
+    spine.fill(soft(np.float32(0.045) - physics.norm(x, back), EDGE), 30.0)
+    turns = np.array([0.95, 1.35, 1.8, 2.3]) + rng.uniform(-0.12, 0.12, 4)  # from the back to the front
+    for turn in turns[: 4 - round(2 * a.level)].tolist():
+        for sign in (-1, 1):
+            inset = a.fat + 0.05
+            place = sign * (a.width - inset) * np.sin(turn), (a.height - inset) * np.cos(turn)
+            part = s.near(place, 0.07)
+            rib = ellipse(part.x, part.y, place, (0.05, 0.02), sign * (1.25 - turn) - 1.2 * sign)
+            part.fill(soft(rib, 0.015), CORTEX)
+            part.fill(soft(rib - np.float32(0.011), 0.012), MARROW)
+
+
+def _loop(s: Slice, rng: np.random.Generator, centre: Point, size: float, gas: float, content: float) -> Map:
+    """One loop of bowel: a wall around gas over fluid; gas: height of the surface, -1 … 1. Signed distance."""
+    loop = np.minimum(physics.blob(rng, s.x, s.y, centre, size, 0.09), s.cavity - np.float32(0.01))
+    s.fill(soft(loop, EDGE), 90.0)
+    lumen = soft(loop - np.float32(0.015), EDGE)
+    s.fill(lumen, content)
+    s.fill(lumen * soft(np.float32(centre[1] + gas * size) - s.y, 0.012), GAS)
+    return loop
+
+
+def _bowel(s: Slice, rng: np.random.Generator) -> None:
+    """Stomach and loops of bowel."""
+    a = s.body
+    places = [(0.3, -0.3), (0.02, -0.34), (0.16, -0.12), (0.38, -0.08), (-0.12, -0.14), (-0.3, 0.0), (0.52, 0.04)]
+    for i, (u, v) in enumerate(places):
+        size = rng.uniform(0.07, 0.1) * (1.75 - 0.6 * a.level if i == 0 else 1.0)
+        centre = ((u + rng.uniform(-0.03, 0.03)) * a.width / 0.8, (v + rng.uniform(-0.03, 0.03)) * a.height / 0.6)
+        _loop(s.near(centre, 1.5 * size), rng, centre, size, rng.uniform(-1.1, 0.4), rng.uniform(5, 90))
 
 
 def _organs(s: Slice, rng: np.random.Generator) -> None:
-    """Liver with its vessels, gall bladder, spleen, pancreas, kidneys."""
-    a, n = s.body, len(s.x)
-    pancreas = ellipse(s.x, s.y + 0.25 * np.square(s.x), (0.08, a.spine_y - 0.27), (0.24, 0.04), -0.25)
-    lobules = physics.smooth_noise(rng, n, 0.03)
-    s.fill(soft(pancreas + np.float32(0.008) * lobules, EDGE) * np.float32(1 - 0.7 * a.level), 88.0)
-    grain = 3 * physics.smooth_noise(rng, n, 0.06)
-    tree = np.abs(physics.smooth_noise(rng, n, 0.19)) + np.float32(0.9) * soft(np.float32(0.03) - s.liver, 0.06)
-    s.fill(soft(s.liver, EDGE), a.liver_hu + grain)
-    s.fill(soft(s.liver, EDGE) * soft(np.float32(0.12) - tree, 0.1) * np.float32(0.8), a.blood_hu)
-    gall = ellipse(s.x, s.y, (-0.22 * a.width / 0.8, -0.1), (0.055, 0.08), 0.4)
-    s.fill(soft(gall, EDGE) * float(0.35 < a.level < 0.75), 10.0)
+    """Liver with its vessels, gall bladder, spleen, pancreas, kidneys, great vessels."""
+    a = s.body
+    part = s.near((0.08, a.spine_y - 0.27), 0.27)
+    pancreas = ellipse(part.x, part.y, (0.08, a.spine_y - 0.27), (0.24, 0.04), -0.25)
+    part.fill(soft(pancreas + np.float32(0.008) * part.fine, EDGE) * np.float32(1 - 0.7 * a.level), 88.0)
+    grain = 3 * s.middle
+    inside = soft(s.liver, EDGE)
+    s.fill(inside, a.liver_hu + grain)
+    tree = np.abs(s.coarse) + np.float32(0.9) * soft(np.float32(0.03) - s.liver, 0.06)
+    s.fill(inside * soft(np.float32(0.1) - tree, 0.1) * np.float32(0.8), a.blood_hu)
+    gall = (-0.22 * a.width / 0.8, -0.1)
+    part = s.near(gall, 0.1)
+    part.fill(soft(ellipse(part.x, part.y, gall, (0.055, 0.08), 0.4), EDGE) * float(0.35 < a.level < 0.75), 10.0)
     s.fill(soft(s.spleen, EDGE), a.spleen_hu + grain)
-    for kidney, hilum in zip(s.kidneys, s.hila, strict=True):
-        s.fill(soft(kidney, EDGE), a.kidney_hu)
-        rays = physics.smooth_noise(rng, n, 0.045)
-        s.fill(soft(kidney - np.float32(0.035) + np.float32(0.012) * rays, 0.02), a.kidney_hu - 45)
-        inward = -np.sign(hilum[0])
-        sinus = ellipse(s.x, s.y, (hilum[0] + inward * 0.03, hilum[1] - 0.015), (0.065, 0.04), inward * 0.4)
-        s.fill(soft(sinus, 0.03), -50.0)
-        s.fill(soft(ellipse(s.x, s.y, (hilum[0] + inward * 0.03, hilum[1] - 0.015), (0.035, 0.013)), EDGE), 25.0)
+    for i, sign in enumerate((-1, 1)):
+        x, y = s.hila[i][0] - sign * 0.03, s.hila[i][1] - 0.015
+        part = s.near((x + sign * 0.08, y), 0.22)
+        kidney = part.kidneys[i]
+        part.fill(soft(kidney, EDGE), a.kidney_hu)
+        part.fill(soft(kidney - np.float32(0.035) + np.float32(0.012) * part.fine, 0.02), a.kidney_hu - 45)
+        part.fill(soft(ellipse(part.x, part.y, (x, y), (0.065, 0.04), -sign * 0.4), 0.03), -50.0)
+        part.fill(soft(ellipse(part.x, part.y, (x, y), (0.035, 0.013)), EDGE), 25.0)
+    wide = rng.uniform(1.0, 1.4)
+    cava = (-0.11 + rng.uniform(-0.01, 0.01), a.spine_y - 0.13)
+    part = s.near((0, a.spine_y - 0.13), 0.2)
+    part.fill(soft(ellipse(part.x, part.y, cava, (0.055 * wide, 0.055 / wide)), EDGE), a.blood_hu - 15)
+    part.fill(soft(ellipse(part.x, part.y, s.aorta, (a.aorta, a.aorta)), EDGE), a.blood_hu)
 
 
 def _layout(a: Abdomen, rng: np.random.Generator, side: int) -> Slice:
     """Where organs lie in this patient; nothing filled yet."""
     x, y = physics.grid(side)
     inner = (a.width - a.fat - 0.075, a.height - a.fat - 0.075)
-    cavity = (1 - physics.radius(x, y, (0, -0.02), inner) ** 1.1) * np.float32(inner[1])
+    cavity = (1 - physics.radius(x, y, (0, -0.02), inner)) * np.float32(inner[1])
     big = a.liver * (1 - 0.38 * a.level)
     right = ellipse(x, y, (-0.5 * inner[0], -0.12 * inner[1]), (0.52 * big * inner[0], 0.8 * big * inner[1]), 0.12)
     left = ellipse(x, y, (-0.1, -0.6 * inner[1]), (0.42 * big * inner[0], 0.3 * big * inner[1]), -0.1)
-    rough = physics.smooth_noise(rng, side, 0.25)
-    liver = np.minimum(np.maximum(right, left) + np.float32(0.022) * rough, cavity - np.float32(0.008))
-    hollow = np.hypot(x + np.float32(0.05), (y - np.float32(a.spine_y - 0.02)) * np.float32(0.9)) - np.float32(0.25)
+    fine, middle, coarse = (physics.smooth_noise(rng, side, scale) for scale in (0.04, 0.09, 0.22))
+    liver = np.minimum(np.maximum(right, left) + np.float32(0.022) * coarse, cavity - np.float32(0.008))
+    hollow = physics.norm(x + np.float32(0.05), (y - np.float32(a.spine_y - 0.02)) * np.float32(0.9)) - np.float32(0.25)
     liver = np.minimum(liver, hollow)
     big = a.spleen * (1 - 0.3 * a.level)
     spleen = ellipse(x, y, (0.78 * inner[0], 0.22 * inner[1]), (0.15 * big, 0.27 * big), 0.3)
-    dent = np.hypot(x - np.float32(0.78 * inner[0] - 0.28 * big), y - np.float32(0.1 * inner[1])) - np.float32(0.17)
-    spleen = np.minimum(np.minimum(spleen + np.float32(0.012) * rough, dent), cavity - np.float32(0.012))
+    dent = physics.norm(x - np.float32(0.78 * inner[0] - 0.28 * big), y - np.float32(0.1 * inner[1])) - np.float32(0.17)
+    spleen = np.minimum(np.minimum(spleen + np.float32(0.012) * coarse, dent), cavity - np.float32(0.012))
     kidneys, hila = [], []
     for sign in (-1, 1):
         size = a.kidney * rng.uniform(0.92, 1.05)
         centre = (sign * (0.36 + rng.uniform(0, 0.03)) * a.width / 0.8, a.spine_y + rng.uniform(-0.05, 0.0))
         outline = ellipse(x, y, centre, (0.105 * size, 0.15 * size), sign * 0.5)
         notch = (centre[0] - sign * 0.075, centre[1] - 0.035)
-        dent = np.hypot(x - np.float32(notch[0] + sign * -0.03), y - np.float32(notch[1])) - np.float32(0.05)
+        dent = physics.norm(x - np.float32(notch[0] + sign * -0.03), y - np.float32(notch[1])) - np.float32(0.05)
         kidneys.append(np.minimum(np.minimum(outline, dent), cavity - np.float32(0.01)))
         hila.append((centre[0] - sign * 0.03, centre[1] - 0.01))
     for kidney in kidneys:
@@ -203,7 +220,7 @@ def _layout(a: Abdomen, rng: np.random.Generator, side: int) -> Slice:
     return Slice(
         body=a, x=x, y=y, hu=np.full_like(x, AIR), cavity=cavity, liver=liver, spleen=spleen,
         kidneys=(kidneys[0], kidneys[1]), aorta=(0.04 + rng.uniform(-0.02, 0.02), a.spine_y - 0.105 - a.aorta),
-        hila=(hila[0], hila[1]),
+        hila=(hila[0], hila[1]), fine=fine, middle=middle, coarse=coarse,
     )  # fmt: skip
 
 
@@ -279,8 +296,7 @@ def _ascites(s: Slice, rng: np.random.Generator, sign: int) -> Region:
     wave = physics.smooth_noise(rng, len(s.x), 0.2)
     lateral = soft(np.abs(s.x) - np.float32(0.2), 0.3)
     rim = soft(np.float32(gap) * (0.35 + 0.65 * lateral) + np.float32(0.018) * wave - s.cavity, 0.03)
-    low = soft(s.hu + 60, 1.0) * 0
-    front = soft(np.float32(s.body.spine_y - 0.02) - s.y, 0.15) * np.maximum(rim, low)
+    front = soft(np.float32(s.body.spine_y - 0.02) - s.y, 0.15) * rim
     between = (s.hu < -40) & (s.hu > -200)
     pool = soft(wave - np.float32(rng.uniform(-0.5, 0.4)), 0.5) * soft(np.float32(0.1) - s.y, 0.1)
     fluid = np.maximum(front, pool * between) * soft(s.cavity, EDGE)
@@ -308,13 +324,8 @@ def _obstruction(s: Slice, rng: np.random.Generator, sign: int) -> Region:
     a, mask = s.body, np.zeros(s.x.shape, bool)
     for u, v in [(-0.16, -0.3), (0.2, -0.32), (0.48, -0.16), (0.1, -0.06), (-0.22, -0.02)]:
         centre = ((u + rng.uniform(-0.03, 0.03)) * a.width / 0.8, (v + rng.uniform(-0.03, 0.03)) * a.height / 0.6)
-        size, level = rng.uniform(0.125, 0.165), rng.uniform(-0.25, 0.3)
-        loop = np.minimum(physics.blob(rng, s.x, s.y, centre, size, 0.06), s.cavity - np.float32(0.01))
-        s.fill(soft(loop, EDGE), 95.0)
-        lumen = soft(loop - np.float32(0.014), EDGE)
-        s.fill(lumen, rng.uniform(8, 25))
-        s.fill(lumen * soft(np.float32(centre[1] + level * size) - s.y, 0.012), -850.0)
-        mask |= loop > 0
+        size = rng.uniform(0.125, 0.165)
+        mask |= _loop(s, rng, centre, size, rng.uniform(-0.25, 0.3), rng.uniform(8, 25)) > 0
     return mask
 
 
@@ -338,7 +349,7 @@ FINDINGS: dict[str, tuple[Find, bool]] = {  # and whether it has a side
 def _reconstruction_noise(rng: np.random.Generator, size: int) -> Map:
     """Noise of variance 1 whose spectrum rises with frequency and is then rolled off (a ramp, apodised)."""
     along = fft.fftfreq(size)[:, None].astype(np.float32)
-    f = np.hypot(along, fft.rfftfreq(size)[None, :].astype(np.float32)) * np.float32(size / 128)
+    f = physics.norm(along, fft.rfftfreq(size)[None, :].astype(np.float32)) * np.float32(size / 128)
     transfer = np.sqrt(f) * np.exp(-np.square(f / np.float32(0.3)))
     white = rng.standard_normal((size, size), dtype=np.float32)
     noise = fft.irfft2(fft.rfft2(white) * transfer, s=(size, size))
@@ -349,7 +360,7 @@ def _display(hu: Map, rng: np.random.Generator) -> Map:
     """Soft-tissue window of a slice with noise: grey values."""
     size = len(hu)
     hu = ndimage.gaussian_filter(hu, rng.uniform(0.3, 0.75) * size / 128, truncate=3)
-    hu = hu + np.float32(rng.uniform(5, 16)) * _reconstruction_noise(rng, size) * (hu > -970)
+    hu = hu + np.float32(rng.uniform(5, 16)) * _reconstruction_noise(rng, size)
     width, level = rng.uniform(320, 440), rng.uniform(35, 70)
     return (hu - np.float32(level - width / 2)) / np.float32(width)
 
@@ -373,20 +384,20 @@ def draw_abdomen(
     if finding == "splenomegaly":
         body = replace(body, spleen=swelling)
     s = _layout(body, patient, physics.canvas_side(size))
-    _trunk(s, patient)
+    _trunk(s)
+    _spine(s, patient)
     _bowel(s, patient)
     _organs(s, patient)
-    _vessels(s, patient, 0.0)
     pose = physics.Pose(
         angle=acquisition.normal(0, 0.035),
-        zoom=acquisition.uniform(0.95, 1.1),
+        zoom=acquisition.uniform(0.95, 1.08),
         x=acquisition.normal(0, 0.02),
         y=acquisition.normal(0, 0.02),
     )
     mask, side = np.zeros((size, size), bool), None
     if finding is not None:
         find, lateral = FINDINGS[finding]
-        mask = pose.place(find(s, patient, sign).astype(np.float32), size) > 0.5
+        mask = pose.place_mask(find(s, patient, sign), size)
         side: Side | None = ("left" if sign > 0 else "right") if lateral else None
     hu = pose.place(s.hu, size)
     _table(hu, acquisition)

@@ -97,7 +97,7 @@ def _scene(breast: Breast, rng: np.random.Generator, oblique: bool, side: int) -
     """Outline, muscle, glandular tissue."""
     x, y = physics.grid(side)
     coarse = physics.power_noise(rng, side, 3.0, 0.5, 6)
-    other = physics.power_noise(rng, side, 3.0, 0.5, 6)  # the second view compresses other tissue together
+    other = physics.power_noise(rng, side, 3.0, 0.5, 3)  # the second view compresses other tissue together
     lines = _strands(breast, rng, side)
     texture = 0.75 * coarse + (-0.65 if oblique else 0.65) * other
     shift = np.float32(0.12 if oblique else 0.0)
@@ -106,7 +106,7 @@ def _scene(breast: Breast, rng: np.random.Generator, oblique: bool, side: int) -
     rho = np.sqrt(np.square(np.maximum(u, 0)) + np.abs(v) ** 2.2)
     inside = (1 - rho) * np.float32(0.85 * breast.height)
     nipple = (breast.depth - 1.0, breast.sag + float(shift))
-    bud = np.float32(0.045) - np.hypot(x - np.float32(nipple[0] + 0.005), y - np.float32(nipple[1]))
+    bud = np.float32(0.045) - physics.norm(x - np.float32(nipple[0] + 0.005), y - np.float32(nipple[1]))
     inside = np.maximum(inside, bud)
     if oblique:  # the armpit's fold goes on to the upper edge
         fold = np.float32(0.5) * soft(-y - np.float32(0.3), 0.6) * np.float32(breast.depth)
@@ -117,7 +117,7 @@ def _scene(breast: Breast, rng: np.random.Generator, oblique: bool, side: int) -
         muscle = np.float32(0.04 * breast.muscle) - (x + 1)
     thick = np.float32(THICK) * np.sqrt(np.clip(inside / np.float32(0.16), 0, 1))
     cone = (u - 0.5) / np.float32(0.6 * breast.spread), v / np.float32(0.85 * breast.spread)
-    central = soft(1 - np.hypot(*cone), 0.9)
+    central = soft(1 - physics.norm(*cone), 0.9)
     gland = soft(texture * np.float32(0.5 * breast.patchy) + np.float32(breast.density - 0.35), 1.3)
     gland = gland * (np.float32(0.12) + np.float32(0.88) * central) * soft(inside - np.float32(0.06), 0.06)
     gland = np.clip(gland * np.float32(0.4 + breast.density) + np.float32(0.05) * texture, 0, 1)
@@ -144,7 +144,9 @@ def _rays(scene: Scene, rng: np.random.Generator, at: tuple[float, float], inner
         bend = np.array([-way[1], way[0]]) * rng.normal(0, 0.06) * length
         lines.append(np.array([at + way * inner, at + way * (inner + length) / 2 + bend, at + way * length]))
     drawn = physics.strands(len(scene.x), lines, [0.017] * n, [1.0] * n)
-    fade = np.clip(1.25 - np.hypot(scene.x - np.float32(at[0]), scene.y - np.float32(at[1])) / np.float32(outer), 0, 1)
+    fade = np.clip(
+        1.25 - physics.norm(scene.x - np.float32(at[0]), scene.y - np.float32(at[1])) / np.float32(outer), 0, 1
+    )
     return drawn * fade
 
 
@@ -188,7 +190,7 @@ def _distortion(scene: Scene, rng: np.random.Generator) -> Region:
     extent = rng.uniform(0.28, 0.4)
     at = scene.spot(rng, extent * 0.5)
     rays = _rays(scene, rng, at, 0.02, extent, rng.integers(14, 20))
-    away = np.hypot(scene.x - np.float32(at[0]), scene.y - np.float32(at[1]))
+    away = physics.norm(scene.x - np.float32(at[0]), scene.y - np.float32(at[1]))
     near = soft(np.float32(extent) - away, 0.2)
     scene.gland *= 1 - np.float32(0.35) * near
     scene.extra += np.float32(0.8) * rays * soft(scene.inside, 0.05)
@@ -197,10 +199,10 @@ def _distortion(scene: Scene, rng: np.random.Generator) -> Region:
 
 def _thickening(scene: Scene, rng: np.random.Generator) -> Region:
     """Skin several times as thick as usual over most of the breast, and oedema under it."""
-    wide = np.float32(rng.uniform(0.07, 0.11))
+    wide = np.float32(rng.uniform(0.055, 0.1))
     shell = soft(scene.inside, 0.02) * soft(wide - scene.inside, 0.025)
     shell *= soft(scene.x + np.float32(0.85), 0.3) * (scene.muscle < 0)
-    scene.extra += np.float32(2.0) * shell
+    scene.extra += np.float32(1.1) * shell
     mesh = np.abs(physics.smooth_noise(rng, len(scene.x), 0.05))
     deep = soft(scene.inside - wide, 0.04) * np.exp(-scene.inside / np.float32(0.2))
     scene.extra += np.float32(0.6) * soft(np.float32(0.25) - mesh, 0.3) * deep
@@ -221,13 +223,13 @@ def _develop(scene: Scene, pose: physics.Pose, rng: np.random.Generator, size: i
     muscle = soft(scene.muscle, 0.03) * (scene.inside > 0)
     gland = scene.gland * (1 - muscle) + np.float32(0.72) * muscle
     skin = soft(scene.inside, 0.012) * soft(np.float32(scene.breast.skin) - scene.inside, 0.012)
-    line = scene.thick * (FAT + (GLAND - FAT) * gland) + np.float32(0.45) * skin + scene.extra * (scene.inside > 0)
+    line = scene.thick * (FAT + (GLAND - FAT) * gland) + np.float32(0.5) * skin + scene.extra * (scene.inside > 0)
     quanta = np.float32(rng.uniform(4e3, 2e4) * 8 * (128 / size) ** 0.5)
     light = ndimage.gaussian_filter(pose.place(np.exp(-line), size), rng.uniform(0.2, 0.5) * size / 128, truncate=3)
     dense = -np.log(physics.counted(rng, light * quanta) / quanta)
-    low, high = THICK * FAT * rng.uniform(0.66, 0.8), THICK * GLAND * rng.uniform(0.95, 1.08)
+    low, high = THICK * FAT * rng.uniform(0.4, 0.6), THICK * GLAND * rng.uniform(0.95, 1.08)
     shown = np.clip((dense - np.float32(low)) / np.float32(high - low), 0, 1.2)
-    return np.tanh(np.float32(1.3) * shown ** np.float32(rng.uniform(0.8, 1.2))) * np.float32(1.08)
+    return np.tanh(np.float32(1.3) * shown ** np.float32(rng.uniform(1.0, 1.5))) * np.float32(1.08)
 
 
 def _label(rng: np.random.Generator, size: int) -> Map:
@@ -252,7 +254,7 @@ def draw_breast(
     mask, side = np.zeros((size, size), bool), None
     if finding is not None:
         found = FINDINGS[finding](scene, patient) & (scene.inside > -0.01)
-        mask = pose.place(found.astype(np.float32), size) > 0.5
+        mask = pose.place_mask(found, size)
         side: Side | None = "left" if breast.left else "right"
     shown = _develop(scene, pose, acquisition, size)
     label = _label(acquisition, size)

@@ -9,6 +9,7 @@ that one patient looks alike at every size. S is the canvas's side, P the pictur
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +33,16 @@ def grid(side: int) -> tuple[Map, Map]:
     return x, y
 
 
+def norm(a: Map, b: Map) -> Map:
+    """√(a² + b²); ten times as fast as np.hypot, whose care about overflow nothing here needs."""
+    return np.sqrt(a * a + b * b)
+
+
 def radius(x: Map, y: Map, centre: tuple[float, float], axes: tuple[float, float], angle: float = 0.0) -> Map:
     """Elliptical radius: 0 in the centre, 1 on the ellipse; angle in radians, clockwise as displayed."""
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
-    return np.hypot((cos * dx + sin * dy) / np.float32(axes[0]), (cos * dy - sin * dx) / np.float32(axes[1]))
+    return norm((cos * dx + sin * dy) / np.float32(axes[0]), (cos * dy - sin * dx) / np.float32(axes[1]))
 
 
 def ellipse(x: Map, y: Map, centre: tuple[float, float], axes: tuple[float, float], angle: float = 0.0) -> Map:
@@ -48,13 +54,16 @@ def blob(
     rng: np.random.Generator, x: Map, y: Map, centre: tuple[float, float], size: float, rough: float = 0.15
 ) -> Map:
     """Signed distance to an irregular region: a circle whose radius is disturbed by five harmonics."""
-    waves = rng.standard_normal((5, 2)) * rough / np.arange(1.5, 6.5)[:, None]
+    waves = (rng.standard_normal((5, 2)) * rough / np.arange(1.5, 6.5)[:, None]).astype(np.float32)
     dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
-    turn = np.arange(257) * (2 * np.pi / 256)
-    order = np.arange(1, 6)[:, None] * turn
-    border = size * (1 + waves[:, 0] @ np.cos(order) + waves[:, 1] @ np.sin(order))
-    place = ((np.arctan2(dy, dx) + np.float32(np.pi)) * np.float32(256 / (2 * np.pi))).astype(np.intp)
-    return border.astype(np.float32)[place] - np.hypot(dx, dy)
+    away = norm(dx, dy) + np.float32(1e-6)
+    cos, sin = dx / away, dy / away
+    border = np.ones_like(x)
+    c, s = cos, sin  # of the angle times 1, 2, …
+    for even, odd in waves:
+        border += even * c + odd * s
+        c, s = c * cos - s * sin, s * cos + c * sin
+    return np.float32(size) * border - away
 
 
 def soft(distance: Map, width: float) -> Map:
@@ -71,9 +80,9 @@ def chord(rho: Map, depth: float) -> Map:
 def smooth_noise(rng: np.random.Generator, side: int, scale: float) -> Map:
     """Gaussian noise of mean 0 and variance about 1, correlated over the length `scale`."""
     n = int(np.ceil(2 * REACH / scale)) + 5
-    knots = (np.arange(n) - (n - 1) / 2) * scale
-    line = ((np.arange(side) + 0.5) / side * 2 - 1) * REACH
-    weights = np.exp(-(((line[:, None] - knots) / scale) ** 2)).astype(np.float32)  # [S, n]
+    knots = (np.arange(n) - (n - 1) / 2).astype(np.float32)
+    line = (((np.arange(side) + 0.5) / side * 2 - 1) * (REACH / scale)).astype(np.float32)
+    weights = np.exp(-np.square(line[:, None] - knots))  # [S, n]
     weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
     return weights @ rng.standard_normal((n, n), dtype=np.float32) @ weights.T
 
@@ -99,7 +108,7 @@ def strands(side: int, lines: list[NDArray[np.float64]], widths: list[float], va
         wide = width * scale
         points = ((line + REACH) * scale).ravel().tolist()
         brush.line(points, fill=value * min(1.0, wide), width=max(1, round(wide)), joint="curve" if wide > 4 else None)
-    return np.asarray(sheet, np.float32).reshape(side, fine, side, fine).mean(axis=(1, 3))
+    return np.asarray(sheet.reduce(fine), np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +122,13 @@ class Pose:
 
     def place(self, canvas: Map, size: int) -> Map:
         """The picture [P, P] of a canvas [S, S], interpolated; beyond the canvas its border goes on."""
+        return self._sample(canvas, size, 1)
+
+    def place_mask(self, canvas: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+        """The mask [P, P] of a mask on the canvas [S, S]."""
+        return self._sample(canvas.view(np.uint8), size, 0).view(np.bool_)
+
+    def _sample(self, canvas: NDArray[Any], size: int, order: int) -> NDArray[Any]:
         side = canvas.shape[0]
         step = side / size / REACH / self.zoom  # canvas pixels per picture pixel
         cos, sin = np.cos(self.angle) * step, np.sin(self.angle) * step
@@ -120,7 +136,7 @@ class Pose:
         middle = (size - 1) / 2
         shift = np.array([self.y, self.x]) * size / 2
         offset = (side - 1) / 2 - turn @ (middle + shift)
-        return ndimage.affine_transform(canvas, turn, offset, (size, size), order=1, mode="nearest")
+        return ndimage.affine_transform(canvas, turn, offset, (size, size), order=order, mode="nearest")
 
 
 def counted(rng: np.random.Generator, expected: Map) -> Map:

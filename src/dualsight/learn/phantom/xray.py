@@ -130,7 +130,7 @@ def _ribs(chest: Chest, x: Map, y: Map, wall: Map) -> Map:
         band = slice(*np.searchsorted(rows, (middle - height - 0.06, middle + height + 0.06)))
         u, v = x[band] / np.float32(half), (y[band] - np.float32(middle)) / np.float32(height)
         rho = np.sqrt(u * u + v * v) + np.float32(1e-6)
-        steep = np.hypot(u / half, v / height) / rho
+        steep = physics.norm(u / half, v / height) / rho
         off = np.abs(rho - 1) / np.maximum(steep, 1e-3)  # distance to the loop
         front = soft(v, 0.5)
         reach = soft(np.abs(x[band]) - 0.26 * front, 0.12)  # cartilage near the breastbone
@@ -144,8 +144,8 @@ def _ribs(chest: Chest, x: Map, y: Map, wall: Map) -> Map:
 def _skeleton(chest: Chest, x: Map, y: Map, supine: bool) -> Map:
     """Attenuation of spine, clavicles, shoulder blades and humeral heads."""
     pitch = np.cos(y[:, :1] * np.float32(2 * np.pi / SPINE_PITCH))
-    body = soft(np.float32(0.085) - np.abs(x) + np.float32(0.008) * pitch, 0.02)
-    spine = body * (np.float32(0.12) + np.float32(0.035) * pitch) + 0.06 * soft(0.018 - np.abs(x), 0.02) * (pitch > 0.2)
+    body = soft(np.float32(0.075) - np.abs(x) + np.float32(0.008) * pitch, 0.02)
+    spine = body * (np.float32(0.085) + np.float32(0.03) * pitch) + 0.04 * soft(0.018 - np.abs(x), 0.02) * (pitch > 0.2)
     along = (np.abs(x) - np.float32(0.36)) / np.float32(0.3)  # -1 … 1 from breastbone to shoulder
     lift = chest.clavicles * (1.1 if supine else 0.5)
     middle = np.float32(-0.6) - np.float32(lift) * along + np.float32(0.05) * np.sin(np.float32(2.6) * along)
@@ -163,29 +163,29 @@ def _body(chest: Chest, x: Map, y: Map) -> Map:
     """Thickness of the body: trunk, neck and shoulders."""
     across = np.abs(x) / np.float32(chest.width + chest.wall)
     trunk = np.sqrt(np.maximum(1 - across**2.5, 0)) * soft(y + np.float32(0.75), 0.7)
-    neck = np.sqrt(np.maximum(1 - np.square(x / np.float32(0.3)), 0)) * np.float32(0.55)
-    shoulder = np.float32(0.5) * soft(y + np.float32(0.98) - np.float32(0.42) * np.maximum(np.abs(x) - 0.22, 0), 0.2)
-    arm = shoulder * soft(np.float32(-0.1) - y, 0.7)
+    neck = np.sqrt(np.maximum(1 - np.square(x / np.float32(0.3)), 0)) * np.float32(0.65)
+    shoulder = np.float32(0.72) * soft(y + np.float32(0.98) - np.float32(0.42) * np.maximum(np.abs(x) - 0.22, 0), 0.2)
+    arm = shoulder * soft(np.float32(0.1) - y, 0.9)
     breast = sum(physics.chord(radius(x, y, (s * 0.42, 0.38), (0.28, 0.24)), chest.breasts) for s in (-1, 1))
     return np.float32(chest.depth) * np.maximum(np.maximum(trunk, arm), neck * (y < -0.5)) + breast
 
 
 def _tree(rng: np.random.Generator, sign: int) -> tuple[list[Line], list[float]]:
-    """Vessels of one lung from the hilum outwards: branches and their children, with their widths."""
-    lines, widths = [], []
+    """Vessels of one lung from the hilum outwards, narrow ones first: twigs, then stems; with their widths."""
     headings = np.linspace(-1.35, 1.45, 9) + rng.normal(0, 0.1, 9)
-    for heading, length in zip(headings, rng.uniform(0.4, 0.62, 9), strict=True):
-        turn = heading + np.cumsum(rng.normal(0, 0.13, 8))
-        step = np.stack([np.cos(turn), np.sin(turn)], axis=1) * length / 8
-        stem = np.cumsum(np.vstack([[0.13, -0.06 + 0.05 * heading], step]), axis=0)
-        lines += [stem[:4], stem[3:6], stem[5:]]
-        widths += [0.032, 0.021, 0.012]
-        for start, fork in ((2, -0.5), (3, 0.55), (5, -0.45), (6, 0.45)):
-            bend = turn[start] + fork + np.cumsum(rng.normal(0, 0.15, 5))
-            twig = np.stack([np.cos(bend), np.sin(bend)], axis=1) * length * 0.09
-            lines.append(np.cumsum(np.vstack([stem[start], twig]), axis=0))
-            widths.append(0.018 if start < 4 else 0.011)
-    return [line * (sign, 1) for line in lines], widths
+    length = rng.uniform(0.4, 0.62, 9)[:, None]
+    turn = headings[:, None] + np.cumsum(rng.normal(0, 0.13, (9, 8)), axis=1)  # [9, 8]
+    step = np.stack([np.cos(turn), np.sin(turn)], axis=2) * length[..., None] / 8
+    root = np.stack([np.full(9, 0.13), -0.06 + 0.05 * headings], axis=1)[:, None]
+    stems = np.concatenate([root, root + np.cumsum(step, axis=1)], axis=1)  # [9, 9, 2]
+    forks, sides = np.array([2, 3, 5, 6]), np.array([-0.5, 0.55, -0.45, 0.45])
+    bend = (turn[:, forks] + sides)[..., None] + np.cumsum(rng.normal(0, 0.15, (9, 4, 5)), axis=2)
+    steps = np.stack([np.cos(bend), np.sin(bend)], axis=3) * length[..., None, None] * 0.09
+    start = stems[:, forks][:, :, None]
+    twigs = np.concatenate([start, start + np.cumsum(steps, axis=2)], axis=2).reshape(36, 6, 2)
+    stems, twigs = stems * (sign, 1), twigs * (sign, 1)
+    lines = [*twigs, *stems[:, 5:], *stems[:, 3:6], *stems[:, :4]]
+    return lines, [0.018, 0.018, 0.011, 0.011] * 9 + [0.012] * 9 + [0.021] * 9 + [0.032] * 9
 
 
 def _vessels(rng: np.random.Generator, side: int) -> Map:
@@ -195,10 +195,7 @@ def _vessels(rng: np.random.Generator, side: int) -> Map:
         branches, thick = _tree(rng, sign)
         lines += branches
         widths += thick
-    order = np.argsort(widths)
-    drawn = physics.strands(
-        side, [lines[i] for i in order], [widths[i] for i in order], [1.6 * widths[i] for i in order]
-    )
+    drawn = physics.strands(side, lines, widths, [1.6 * width for width in widths])
     return ndimage.gaussian_filter(drawn, side / 160, truncate=2.5)
 
 
@@ -407,13 +404,13 @@ def draw_chest(
     mask, side = np.zeros((size, size), bool), None
     pose = physics.Pose(
         angle=acquisition.normal(0, 0.03),
-        zoom=acquisition.uniform(0.96, 1.08),
+        zoom=acquisition.uniform(1.0, 1.12),
         x=acquisition.normal(0, 0.025),
         y=acquisition.normal(0, 0.025),
     )
     if finding is not None:
         find, lateral = FINDINGS[finding]
-        mask = pose.place(find(scene, patient, sign).astype(np.float32), size) > 0.5
+        mask = pose.place_mask(find(scene, patient, sign), size)
         side: Side | None = ("left" if sign > 0 else "right") if lateral else None
     light = pose.place(_detect(scene, acquisition, size), size)
     shown = _develop(light, chest, acquisition)
