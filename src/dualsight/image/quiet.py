@@ -1,0 +1,57 @@
+"""Silence around other people's decoders while they work on one picture.
+
+pydicom and nibabel comment on odd headers with warnings and log lines that may quote a header's values, and so a
+patient's. What matters in them becomes an error or a frame's note here; the rest is dropped. Filters and log levels
+belong to the whole process, therefore they are set when the first thread comes in and put back when the last one
+leaves, whatever the order in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+_LIBRARIES = r"(pydicom|libjpeg|openjpeg|rle|jpeg_ls|gdcm|nibabel|PIL)(\.|$)"
+_LOGGERS = ("pydicom", "nibabel.global", "PIL")
+
+
+class _Silence:
+    """Counts who is inside; the first one in switches the noise off, the last one out switches it on again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._undo = ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._undo.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", module=_LIBRARIES)
+                for name in _LOGGERS:
+                    logger = logging.getLogger(name)
+                    self._undo.callback(logger.setLevel, logger.level)
+                    logger.setLevel(logging.CRITICAL + 1)
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._undo.close()
+
+
+_silence = _Silence()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warning and no log line of the decoding libraries inside. Never held across a `yield` of a frame."""
+    _silence.enter()
+    try:
+        yield
+    finally:
+        _silence.leave()
