@@ -49,6 +49,8 @@ def test_stamp_turns_the_long_axis() -> None:
 def test_stamp_keeps_to_the_picture() -> None:
     beyond = stamp(32, column(-40, 90), column(5, 5), column(4, 4), column(4, 4), column(0, 0), column(1, 1))
     assert not beyond.any()
+    last = column(36.9)  # the farthest place that still counts as near
+    assert not stamp(32, last, last, column(4), column(4), column(0), column(1)).any()
     corner = stamp(32, column(0.0), column(31.0), column(5), column(5), column(0), column(1))
     assert corner[31, 0] == 1 and corner[0].max() == 0 and corner[:, 31].max() == 0
 
