@@ -139,11 +139,10 @@ def _sclerosis(rng: np.random.Generator, head: Head, space: Space) -> Change:
         wide = long * rng.uniform(0.5, 0.85)
         if head.above:
             base = (0.11 + 0.06 * abs(math.sin(angle)), 0.38 * math.sin(angle))
-        elif angle > 0:
-            base = (rng.uniform(0.16, 0.32), rng.uniform(0.22, 0.36))
-        else:
-            base = (0.29, rng.uniform(-0.42, -0.2))
-            angle *= 0.6
+        elif i % 4 < 2:  # in front, beside the horns
+            base, angle = (rng.uniform(0.16, 0.30), rng.uniform(0.22, 0.36)), abs(angle)
+        else:  # behind, beside the atria
+            base, angle = (rng.uniform(0.25, 0.29), rng.uniform(-0.38, -0.16)), 0.4 * angle
         out = long * rng.uniform(0.4, 1.0) if rng.random() < 0.75 else rng.uniform(0.12, 0.2)
         centre = (sign * (base[0] + out * math.cos(angle)), base[1] + out * math.sin(angle))
         oval = ellipse(space.x, space.y, centre, (long, wide), sign * angle)

@@ -177,7 +177,7 @@ def _gallstones(rng: np.random.Generator, scene: Scene) -> Map:
     inside = np.full_like(scene.x, -1)
     for place in rng.choice((-0.45, -0.1, 0.25, 0.6), int(rng.integers(1, 4)), replace=False).tolist():
         place += rng.uniform(-0.1, 0.1)
-        radius = rng.uniform(0.018, 0.032)
+        radius = rng.uniform(0.022, 0.036)
         width = (0.82 + 0.28 * place) * math.sqrt(1 - place * place) * oval.short
         across = max(width - radius - 0.002, 0)
         x = oval.x + c * place * oval.long - s * across

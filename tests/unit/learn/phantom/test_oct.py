@@ -1,0 +1,93 @@
+"""Retinal OCT phantoms: the order of the layers, and what each finding does to them."""
+
+import numpy as np
+import pytest
+
+from dualsight.learn.phantom import oct
+from dualsight.learn.phantom.base import Drawing
+
+(MODALITY,) = oct.MODALITIES
+Z = (oct.HEIGHT * (np.arange(400, dtype=np.float32) + 0.5) / 400)[:, None]
+
+
+def drawn(patient: int, finding: str | None, *, acquisition: int = 7, size: int = 96) -> Drawing:
+    return oct.draw(np.random.default_rng(patient), np.random.default_rng(acquisition), "", finding, size)
+
+
+def scan(patient: int, finding: str | None = None) -> tuple[oct.Retina, oct.Stack]:
+    x = np.linspace(-2.8, 2.8, 301, dtype=np.float32)
+    retina = oct._retina(np.random.default_rng(patient), x)
+    if finding:
+        oct.FINDINGS[finding](np.random.default_rng(patient), retina)
+    return retina, oct._stack(retina, Z, soft=0.01)
+
+
+@pytest.mark.parametrize("finding", (None, *MODALITY.findings))
+def test_the_same_generators_give_the_same_picture(finding: str | None) -> None:
+    one, two = drawn(3, finding), drawn(3, finding)
+    assert one.pixels.dtype == np.uint8 and one.mask.dtype == np.bool_
+    assert one.pixels.shape == one.mask.shape == (96, 96)
+    assert np.array_equal(one.pixels, two.pixels) and np.array_equal(one.mask, two.mask)
+    assert one.side is None
+    assert one.mask.any() == (finding is not None)
+    assert one.mask.mean() < 0.35
+
+
+@pytest.mark.parametrize("finding", MODALITY.findings)
+def test_a_finding_leaves_the_generators_as_they_were(finding: str) -> None:
+    patient, other = np.random.default_rng(5), np.random.default_rng(5)
+    oct.draw(patient, np.random.default_rng(1), "", finding, 64)
+    oct.draw(other, np.random.default_rng(1), "", None, 64)
+    assert patient.random() == other.random()
+
+
+@pytest.mark.parametrize("finding", (None, *MODALITY.findings))
+def test_layers_keep_their_order(finding: str | None) -> None:
+    for patient in range(8):
+        _, stack = scan(patient, finding)
+        depths = np.stack([stack.tops[name] for name in oct.LAYERS])  # [13, W]
+        assert (np.diff(depths, axis=0) >= -1e-6).all()
+
+
+def test_the_fovea_is_a_pit_without_inner_layers() -> None:
+    for patient in range(8):
+        retina, stack = scan(patient)
+        fovea, beside = np.abs(retina.x) < 0.1, np.abs(np.abs(retina.x) - 1.1) < 0.1
+        assert retina.thickness["gcl"][fovea].max() < 0.3 * retina.thickness["gcl"][beside].min()
+        total = retina.bruch - stack.tops["nfl"]
+        assert 0.10 < total[fovea].min() < 0.8 * total[beside].mean() < 0.4  # mm
+
+
+def test_epithelium_and_photoreceptors_reflect_most() -> None:
+    order = sorted(oct.REFLECTIVITY, key=lambda name: oct.REFLECTIVITY[name])
+    assert order[-3:] == ["nfl", "ez", "rpe"]
+    assert order[0] == "onl"
+
+
+@pytest.mark.parametrize("finding", ["macular edema", "subretinal fluid", "macular hole"])
+def test_fluid_is_dark(finding: str) -> None:
+    for patient in range(6):
+        ill, healthy = drawn(patient, finding, size=128), drawn(patient, None, size=128)
+        rows = np.nonzero(ill.mask)[0]
+        beside = healthy.pixels[rows.min() : rows.max() + 1]
+        assert np.median(ill.pixels[ill.mask]) < 0.6 * np.median(beside[beside > 60])
+
+
+def test_atrophy_lets_light_into_the_choroid() -> None:
+    for patient in range(6):
+        ill, healthy = drawn(patient, "geographic atrophy"), drawn(patient, None)
+        columns = ill.mask.any(axis=0)
+        below = int(np.nonzero(ill.mask)[0].max()) + 1
+        if below < 90:
+            assert ill.pixels[below:, columns].mean() > 1.15 * healthy.pixels[below:, columns].mean()
+
+
+def test_drusen_and_detachment_raise_the_epithelium_and_edema_the_surface() -> None:
+    for patient in range(8):
+        for finding, least in (("drusen", 0.04), ("pigment epithelial detachment", 0.15)):
+            retina, stack = scan(patient, finding)
+            raised = retina.bruch - retina.thickness["rpe"] - stack.tops["rpe"]
+            assert least < raised.max() < 0.4
+        _, swollen = scan(patient, "macular edema")
+        _, normal = scan(patient)
+        assert (normal.tops["nfl"] - swollen.tops["nfl"]).max() > 0.1
