@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dualsight.errors import UnsupportedImage
+from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.scale import to_8_bit
 
 BITS = {"1": 1, "I": 32, "F": 32, "I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16}  # others have 8
 
-_TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 262, 339
-_WHITE_IS_ZERO, _UNSIGNED = 0, 1
+# orientation → how to stand the picture upright (TIFF 6.0, tag 274)
+_TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: np.rot90(pixels),
+}
 
 
 def rgb_of(image: Image.Image, *, source: str, frame: int | None) -> NDArray[np.uint8]:
@@ -40,20 +49,40 @@ def rgb_of(image: Image.Image, *, source: str, frame: int | None) -> NDArray[np.
         raise UnsupportedImage(f"mode {image.mode} has no RGB", source=source, frame=frame) from error
 
 
-def over_black(rgb: NDArray[np.uint8], alpha: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3]: rgb shown on black through alpha [H, W] in 0…1."""
-    return np.rint(rgb * alpha[..., None]).astype(np.uint8)
+def shown(
+    colour: NDArray[Any],
+    alpha: NDArray[Any] | None,
+    *,
+    inverted: bool = False,
+    source: str,
+    frame: int | None,
+) -> NDArray[np.uint8]:
+    """uint8 [H, W, 3] of samples [H, W, 1 or 3]: as they are if uint8, stretched if deeper; alpha [H, W] over black.
+
+    Alpha runs to its type's greatest value, or to 1 for floats. Raises UnreadableImage as `to_8_bit` does.
+    """
+    grey = colour if colour.dtype == np.uint8 else to_8_bit(colour, source=source, frame=frame, inverted=inverted)
+    rgb: NDArray[np.uint8] = np.repeat(grey, 3 // grey.shape[2], axis=2)
+    if alpha is None:
+        return rgb
+    opaque = 1 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype).max
+    visible = alpha.astype(np.float32) / np.float32(opaque)
+    if not (visible.min() >= 0 and visible.max() <= 1):
+        raise UnreadableImage("alpha is outside 0…1", source=source, frame=frame)
+    return np.rint(rgb * visible[..., None]).astype(np.uint8)
+
+
+def turned(pixels: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
+    """The pixels stood upright by an EXIF or TIFF orientation; unchanged for 1 and for what is no orientation."""
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def _deep_grey(image: Image.Image, *, source: str, frame: int | None) -> NDArray[np.uint8]:
     """uint8 [H, W, 3] of one deep channel."""
     values: NDArray[Any] = np.asarray(image)  # [H, W]
-    tags = getattr(image, "tag_v2", {})
-    if image.mode == "I" and tags and tags.get(_TIFF_SAMPLE_FORMAT, (_UNSIGNED,)) in (_UNSIGNED, (_UNSIGNED,)):
-        values = values.view(np.uint32)  # Pillow keeps the file's unsigned integers in signed ones
-    inverted = tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
-    shown = to_8_bit(values, source=source, frame=frame, inverted=inverted)
+    rgb = shown(values[..., None], None, source=source, frame=frame)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
-        shown[values == transparent] = 0
-    return np.repeat(shown[..., None], 3, axis=-1)
+        rgb[values == transparent] = 0
+    return rgb

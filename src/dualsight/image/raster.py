@@ -31,13 +31,12 @@ from PIL import (
 )
 
 from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, UnsupportedImage
-from dualsight.image import png
+from dualsight.image import png, tiff
 from dualsight.image.deep import samples_16
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
-from dualsight.image.modes import BITS, over_black, rgb_of
+from dualsight.image.modes import BITS, rgb_of, shown, turned
 from dualsight.image.quiet import quiet
-from dualsight.image.scale import to_8_bit
 from dualsight.image.sniff import raster_format
 
 _DECODERS: dict[str, Callable[..., ImageFile.ImageFile]] = {
@@ -53,17 +52,6 @@ _DECODERS: dict[str, Callable[..., ImageFile.ImageFile]] = {
 }
 FORMATS = tuple(_DECODERS)
 
-# EXIF orientation → how to stand the picture upright (TIFF 6.0, tag 274)
-_TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: np.rot90(pixels),
-}
-
 
 def decode_raster(data: bytes, source: str, *, limits: Limits | None = None) -> Iterator[Frame]:
     """The frames of a picture file, upright and on black where transparent, one at a time.
@@ -78,8 +66,15 @@ def decode_raster(data: bytes, source: str, *, limits: Limits | None = None) -> 
         raise UnsupportedImage(
             "not a picture in a format that is read", source=source, hint=f"read are {', '.join(FORMATS)}"
         )
+    yield from (_tiff_frames if name == "TIFF" else _frames)(data, name, source, limits)
+
+
+def _frames(data: bytes, name: str, source: str, limits: Limits) -> Iterator[Frame]:
+    def opened() -> ImageFile.ImageFile:
+        return _DECODERS[name](io.BytesIO(data), "")
+
     with _translated(source, None):
-        image = _DECODERS[name](io.BytesIO(data), "")
+        image = opened()
         limits.check_size(image.height, image.width, source=source)
         n_frames = int(getattr(image, "n_frames", 1))
         if name == "PNG" and not png.is_whole(data):
@@ -90,19 +85,38 @@ def decode_raster(data: bytes, source: str, *, limits: Limits | None = None) -> 
             image.seek(i)
             limits.check_size(image.height, image.width, n_frames, source=source)
             rows, columns, bits = image.height, image.width, BITS.get(image.mode, 8)
-            samples = _samples_16(image, data, name, i, n_frames)
+            # the frames of an animated PNG are drawn over each other, which Pillow does in 8 bits
+            samples = samples_16(image, opened, data) if n_frames == 1 else None
             if samples is None:
                 pixels = rgb_of(image, source=source, frame=frame)
             else:
-                pixels, bits = _shown(samples, source, frame), 16
+                alpha = samples[..., 3] if samples.shape[2] == 4 else None
+                pixels, bits = shown(samples[..., :3], alpha, source=source, frame=frame), 16
             pixels, note = _upright(pixels, image)
-        yield Frame(
-            pixels=pixels,
-            source=source,
-            frame_index=i,
-            n_frames=n_frames,
-            meta=FrameMeta(format=name, rows=rows, columns=columns, bits=bits, note=note),
-        )
+        meta = FrameMeta(format=name, rows=rows, columns=columns, bits=bits, note=note)
+        yield Frame(pixels=pixels, source=source, frame_index=i, n_frames=n_frames, meta=meta)
+
+
+def _tiff_frames(data: bytes, name: str, source: str, limits: Limits) -> Iterator[Frame]:
+    image: ImageFile.ImageFile | None = None  # Pillow's view of the file, if a page needs it
+    with _translated(source, None):
+        pages = tiff.pages(data, source=source, limit=limits.frames)
+        if not pages:
+            raise UnreadableImage("truncated: no page is whole", source=source)
+    for i, page in enumerate(pages):
+        frame = i if len(pages) > 1 else None
+        with _translated(source, frame):
+            limits.check_size(page.height, page.width, len(pages), source=source)
+            if page.is_deep:
+                deep = tiff.read_deep(data, page, source=source, frame=frame, limits=limits)
+                pixels = shown(deep.colour, deep.alpha, inverted=deep.white_is_zero, source=source, frame=frame)
+                pixels = turned(pixels, page.orientation)
+            else:
+                image = image or _DECODERS[name](io.BytesIO(data), "")
+                image.seek(i)
+                pixels = rgb_of(image, source=source, frame=frame)  # Pillow has turned it already
+        meta = FrameMeta(format=name, rows=page.height, columns=page.width, bits=max(page.bits))
+        yield Frame(pixels=pixels, source=source, frame_index=i, n_frames=len(pages), meta=meta)
 
 
 def from_pil(image: Image.Image, source: str = "image", *, limits: Limits | None = None) -> Frame:
@@ -125,8 +139,9 @@ def from_array(array: NDArray[Any], source: str = "image", *, limits: Limits | N
     """The frame of an array [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA, shown on black).
 
     uint8 is taken as it is and bool as 0 and 255. Every other integer or float is stretched over its own range, 0…1
-    floats too; their alpha is in 0…1, or 0…65535 for uint16. Raises UnsupportedImage for other shapes and types,
-    UnreadableImage for no pixels, NaN, infinity, or a deep array of one value, ImageTooLarge over the limit.
+    floats too; their alpha is in 0…1 for floats, otherwise up to the type's greatest value.
+    Raises UnsupportedImage for other shapes and types, UnreadableImage for no pixels, NaN, infinity, or a deep array
+    of one value, ImageTooLarge over the limit.
     """
     limits = limits or Limits()
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
@@ -142,47 +157,19 @@ def from_array(array: NDArray[Any], source: str = "image", *, limits: Limits | N
     values = array.reshape(height, width, -1)  # [H, W, 1 | 3 | 4]
     if values.dtype == np.bool_:
         values = values.astype(np.uint8) * np.uint8(255)
-    pixels = np.array(np.broadcast_to(_shown(values, source, None), (height, width, 3)))
+    alpha = values[..., 3] if values.shape[2] == 4 else None
+    pixels = shown(values[..., :3], alpha, source=source, frame=None)
     meta = FrameMeta(format="array", rows=height, columns=width, bits=array.dtype.itemsize * 8)
     return Frame(pixels=pixels, source=source, meta=meta)
 
 
-def _shown(values: NDArray[Any], source: str, frame: int | None) -> NDArray[np.uint8]:
-    """uint8 [H, W, 1 or 3] of [H, W, 1, 3 or 4]: stretched unless uint8, on black where there is alpha."""
-    colour = values[..., :3]
-    shown = colour if values.dtype == np.uint8 else to_8_bit(colour, source=source, frame=frame)
-    if values.shape[2] != 4:
-        return shown
-    opaque = {"uint8": 255, "uint16": 65535}.get(values.dtype.name, 1)
-    alpha = values[..., 3].astype(np.float32) / np.float32(opaque)
-    if not (alpha.min() >= 0 and alpha.max() <= 1):
-        raise UnsupportedImage("alpha is outside 0…1", source=source, frame=frame)
-    return over_black(shown, alpha)
-
-
-def _samples_16(
-    image: ImageFile.ImageFile, data: bytes, name: str, index: int, n_frames: int
-) -> NDArray[np.uint16] | None:
-    """The samples of a 16-bit colour frame, or None. Frames of an animated PNG build on each other: 8 bits there."""
-    if name not in ("PNG", "PNM", "TIFF") or (name == "PNG" and n_frames > 1):
-        return None
-
-    def again() -> ImageFile.ImageFile:
-        copy = _DECODERS[name](io.BytesIO(data), "")
-        copy.seek(index)
-        return copy
-
-    return samples_16(image, again)
-
-
 def _upright(pixels: NDArray[np.uint8], image: Image.Image) -> tuple[NDArray[np.uint8], str | None]:
-    """The pixels turned as EXIF says, and a note if EXIF cannot be read. (Pillow turns TIFF pages by itself.)"""
+    """The pixels turned as EXIF says, and a note if EXIF cannot be read."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # Pillow's EXIF parser raises anything on damaged bytes; the pixels are sound
         return pixels, "EXIF is damaged: shown as stored, perhaps not upright"
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return (pixels if turn is None else np.ascontiguousarray(turn(pixels))), None
+    return turned(pixels, orientation), None
 
 
 @contextmanager

@@ -145,7 +145,7 @@ def _archive(path: Path, limits: Limits) -> Iterator[Item | Skipped]:
         return
     for member in sorted(archive.infolist(), key=lambda member: member.filename):
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-        hidden = any(part.startswith(".") and part != ".." or part == "__MACOSX" for part in parts)
+        hidden = any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in parts)
         if member.is_dir() or hidden:
             continue
         name = f"{path}!{member.filename}"
@@ -159,7 +159,7 @@ def _archive(path: Path, limits: Limits) -> Iterator[Item | Skipped]:
 def _why_not_member(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, parts: tuple[str, ...], limits: Limits
 ) -> str | None:
-    if ".." in parts or parts[:1] == ("/",) or parts[0].endswith(":"):
+    if ".." in parts or parts[:1] == ("/",) or any(part.endswith(":") for part in parts[:1]):
         return "its name leads out of the archive"
     if member.flag_bits & _ENCRYPTED:
         return "encrypted"
