@@ -1,8 +1,7 @@
-"""Retinal optical coherence tomography: ten layers between vitreous and sclera, with speckle.
+"""Retinal optical coherence tomography: the layers of a retina seen through speckle.
 
-A B-scan is a stack of boundaries, each a depth over the lateral position; between two boundaries lies a
-layer of known reflectivity. Findings move boundaries, open cavities, or take layers away. Depths are in
-millimetres from the top of the picture, which is 2 mm high and 6 mm wide; the fovea is near x = 0.
+Findings move boundaries, open cavities, or take layers away (`macula` has the healthy ones). The picture is
+2 mm high and 6 mm wide.
 """
 
 from __future__ import annotations
@@ -13,51 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dualsight.learn.phantom import macula
 from dualsight.learn.phantom.base import Drawing, Modality
+from dualsight.learn.phantom.macula import CAVITY, LAYERS, VITREOUS, Retina, Row, Stack, at, between, bump
 from dualsight.learn.phantom.physics import Map, to_uint8
 
-Row = NDArray[np.float32]  # [W]
-
 HEIGHT, HALF = 2.0, 3.0  # mm: depth of the picture, half of its width
-
-LAYERS = ("nfl", "gcl", "ipl", "inl", "opl", "onl", "elm", "myoid", "ez", "outer", "rpe", "choroid", "sclera")
-REFLECTIVITY = {  # linear, vitreous 0.02
-    "nfl": 0.80,
-    "gcl": 0.36,
-    "ipl": 0.46,
-    "inl": 0.22,
-    "opl": 0.46,
-    "onl": 0.13,
-    "elm": 0.40,
-    "myoid": 0.20,
-    "ez": 0.85,
-    "outer": 0.42,
-    "rpe": 1.0,
-    "choroid": 0.40,
-    "sclera": 0.24,
-}
-VITREOUS = 0.025
-CAVITY = 0.03
-
-
-@dataclass(slots=True)
-class Retina:
-    """One patient's scan before it is imaged: what a finding may change.
-
-    x: [W] mm; bruch: [W], depth of Bruch's membrane; thickness: by layer from nfl to rpe, [W] each;
-    reflectivity: by layer, [W]; lift: [W], space between photoreceptors and RPE.
-    """
-
-    x: Row
-    bruch: Row
-    thickness: dict[str, Row]
-    reflectivity: dict[str, Row]
-    lift: Row  # fluid between photoreceptors and retinal pigment epithelium
-    raised: Row  # the retinal pigment epithelium above Bruch's membrane
-    content: float  # reflectivity beneath the raised epithelium
-    leak: Row  # additional light that reaches the choroid
-    phase: NDArray[np.float32]
-    vessels: NDArray[np.float64]  # [N, 2]: lateral position and half width
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,90 +28,9 @@ class Cavity:
     reflectivity: float
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """Boundaries of a retina on a grid: tops[layer] is [W], z [H, 1]; soft is a pixel's height in mm."""
-
-    tops: dict[str, Row]
-    z: Map
-    soft: float
-
-
 # What a finding adds once the boundaries are known: cavities, and where the finding is
 Additions = tuple[tuple[Cavity, ...], NDArray[np.bool_]]
 After = Callable[[Retina, Stack], Additions]
-
-
-def _bump(x: Row, centre: float, half: float) -> Row:
-    """A smooth hill of height 1 that is 0 outside centre ± half."""
-    t = np.clip(np.abs((x - centre) / half), 0, 1)
-    return np.asarray((1 - t * t) ** 2, np.float32)
-
-
-def _retina(patient: np.random.Generator, x: Row) -> Retina:
-    u = patient.uniform
-    fovea, pit_width = u(-0.25, 0.25), u(0.42, 0.62)
-    nasal = 1.0 if patient.random() < 0.5 else -1.0
-    x = x - np.float32(fovea)
-    pit = np.exp(-((x / pit_width) ** 2)) * u(0.86, 1.0)  # [W]: 1 in the foveola
-    rim = np.exp(-(((np.abs(x) - 1.1) / 0.8) ** 2))
-    k = u(0.9, 1.12, 4).tolist()
-    full = np.ones_like(x)
-    thickness = {
-        "nfl": (0.022 + 0.028 * np.clip(nasal * x, 0, 3) * k[0]) * (1 - pit) + 0.004,
-        "gcl": k[1] * (0.030 + 0.032 * rim) * (1 - pit),
-        "ipl": k[1] * (0.034 + 0.012 * rim) * (1 - pit) + 0.003,
-        "inl": k[2] * (0.036 + 0.010 * rim) * (1 - pit) + 0.003,
-        "opl": 0.030 * (1 - 0.6 * pit) * full,
-        "onl": k[3] * (0.085 + 0.035 * pit),
-        "elm": 0.010 * full,
-        "myoid": 0.022 + 0.010 * pit,
-        "ez": 0.020 * full,
-        "outer": 0.020 + 0.010 * pit,
-        "rpe": 0.026 * full,
-    }
-    choroid = u(0.16, 0.36)
-    phase = patient.uniform(0, 2 * np.pi, 12).astype(np.float32)
-    thickness["choroid"] = choroid * (1 + 0.12 * np.sin(1.3 * x + phase[0]) + 0.05 * np.sin(4 * x + phase[1]))
-    count = int(patient.integers(2, 6))
-    vessels = np.stack(
-        [patient.uniform(0.7, 3.2, 6) * patient.choice((-1, 1), 6), patient.uniform(0.03, 0.09, 6)], axis=1
-    )[:count]
-    bruch = u(1.22, 1.38) - u(-0.01, 0.035) * x * x + u(-0.05, 0.05) * x
-    return Retina(
-        x=x,
-        bruch=bruch.astype(np.float32),
-        thickness=thickness,
-        reflectivity={name: np.full_like(x, value) for name, value in REFLECTIVITY.items()},
-        lift=np.zeros_like(x),
-        raised=np.zeros_like(x),
-        content=0.3,
-        leak=np.zeros_like(x),
-        phase=phase,
-        vessels=vessels,
-    )
-
-
-def _stack(retina: Retina, z: Map, soft: float) -> Stack:
-    """Boundaries from Bruch's membrane upwards, and the choroid below it."""
-    tops: dict[str, Row] = {"choroid": retina.bruch}
-    tops["sclera"] = retina.bruch + retina.thickness["choroid"]
-    level = retina.bruch - retina.raised
-    for name in reversed(LAYERS[:-2]):
-        level = level - retina.thickness[name]
-        tops[name] = level
-        if name == "rpe":
-            level = level - retina.lift
-    return Stack(tops, z, soft)
-
-
-def _between(stack: Stack, top: Row, bottom: Row) -> NDArray[np.bool_]:
-    return (stack.z > top) & (stack.z <= bottom)
-
-
-def _at(retina: Retina, row: Row, x: float) -> float:
-    """The value of a row at the position x."""
-    return float(np.interp(x, retina.x, row))
 
 
 def _oval(retina: Retina, stack: Stack, x: float, z: float, wide: float, high: float) -> Map:
@@ -163,7 +42,7 @@ def _oval(retina: Retina, stack: Stack, x: float, z: float, wide: float, high: f
 def _macular_edema(rng: np.random.Generator, retina: Retina) -> After:
     """Thickening by cysts in the inner and outer nuclear layers."""
     centre, half = rng.uniform(-0.3, 0.3), rng.uniform(1.0, 1.9)
-    hill = _bump(retina.x, centre, half)
+    hill = bump(retina.x, centre, half)
     swell = rng.uniform(0.10, 0.24)
     retina.thickness["onl"] = retina.thickness["onl"] + swell * hill
     retina.thickness["inl"] = retina.thickness["inl"] + 0.5 * swell * hill
@@ -177,8 +56,8 @@ def _macular_edema(rng: np.random.Generator, retina: Retina) -> After:
             wide = rng.uniform(0.07, 0.20)
             position += wide
             for name, below, chance in (("onl", "elm", 0.9), ("inl", "opl", 0.6)):
-                above = _at(retina, stack.tops[name], position)
-                room = _at(retina, stack.tops[below], position) - above
+                above = at(retina, stack.tops[name], position)
+                room = at(retina, stack.tops[below], position) - above
                 if room > 0.05 and rng.random() < chance:
                     middle = above + room * rng.uniform(0.42, 0.55)
                     high = 0.5 * room * rng.uniform(0.6, 0.9)
@@ -190,11 +69,11 @@ def _macular_edema(rng: np.random.Generator, retina: Retina) -> After:
 
 
 def _subretinal_fluid(rng: np.random.Generator, retina: Retina) -> After:
-    retina.lift = rng.uniform(0.11, 0.30) * _bump(retina.x, rng.uniform(-0.5, 0.5), rng.uniform(0.9, 1.9))
+    retina.lift = rng.uniform(0.11, 0.30) * bump(retina.x, rng.uniform(-0.5, 0.5), rng.uniform(0.9, 1.9))
 
     def after(retina: Retina, stack: Stack) -> Additions:
         bottom = stack.tops["rpe"]
-        return (), _between(stack, bottom - retina.lift, bottom) & (retina.lift > 0.01)
+        return (), between(stack, bottom - retina.lift, bottom) & (retina.lift > 0.01)
 
     return after
 
@@ -202,7 +81,7 @@ def _subretinal_fluid(rng: np.random.Generator, retina: Retina) -> After:
 def _drusen(rng: np.random.Generator, retina: Retina) -> After:
     """Several small humps of the pigment epithelium with grey content."""
     for _ in range(int(rng.integers(5, 11))):
-        hump = rng.uniform(0.045, 0.11) * _bump(retina.x, rng.uniform(-1.9, 1.9), rng.uniform(0.14, 0.32))
+        hump = rng.uniform(0.045, 0.11) * bump(retina.x, rng.uniform(-1.9, 1.9), rng.uniform(0.14, 0.32))
         retina.raised = np.maximum(retina.raised, hump)
     retina.content = rng.uniform(0.38, 0.55)
     onl = retina.thickness["onl"]
@@ -212,14 +91,14 @@ def _drusen(rng: np.random.Generator, retina: Retina) -> After:
 
 def _detachment(rng: np.random.Generator, retina: Retina) -> After:
     """One large dome of the pigment epithelium."""
-    dome = _bump(retina.x, rng.uniform(-0.7, 0.7), rng.uniform(0.75, 1.4))
+    dome = bump(retina.x, rng.uniform(-0.7, 0.7), rng.uniform(0.75, 1.4))
     retina.raised = (rng.uniform(0.18, 0.36) * np.sqrt(dome)).astype(np.float32)
     retina.content = rng.uniform(0.03, 0.14)
     return _beneath_epithelium
 
 
 def _beneath_epithelium(retina: Retina, stack: Stack) -> Additions:
-    return (), _between(stack, stack.tops["rpe"], retina.bruch) & (retina.raised > 0.012)
+    return (), between(stack, stack.tops["rpe"], retina.bruch) & (retina.raised > 0.012)
 
 
 def _macular_hole(rng: np.random.Generator, retina: Retina) -> After:
@@ -242,10 +121,10 @@ def _macular_hole(rng: np.random.Generator, retina: Retina) -> After:
         cavities = [Cavity(np.asarray(gap, np.float32), VITREOUS)]
         for sign, share_of_room in zip((-1, 1), cysts, strict=True):  # the edges are full of fluid
             x = sign * (half * (1 + 0.5 * flare) + 0.16)
-            above, below = _at(retina, stack.tops["onl"], x), _at(retina, stack.tops["elm"], x)
+            above, below = at(retina, stack.tops["onl"], x), at(retina, stack.tops["elm"], x)
             region = _oval(retina, stack, x, (above + below) / 2, 0.09, (below - above) / 2 * share_of_room)
             cavities.append(Cavity(region, CAVITY))
-        return tuple(cavities), (gap > 0.5) & _between(stack, top, bottom)
+        return tuple(cavities), (gap > 0.5) & between(stack, top, bottom)
 
     return after
 
@@ -253,7 +132,7 @@ def _macular_hole(rng: np.random.Generator, retina: Retina) -> After:
 def _membrane(rng: np.random.Generator, retina: Retina) -> After:
     """A bright line on the surface, which wrinkles it and fills the pit."""
     centre, half = rng.uniform(-0.4, 0.4), rng.uniform(1.5, 2.6)
-    cover = np.clip(3 * _bump(retina.x, centre, half), 0, 1)
+    cover = np.clip(3 * bump(retina.x, centre, half), 0, 1)
     pit = np.exp(-((retina.x / 0.5) ** 2))
     k = rng.uniform(0.6, 1.0)
     for name, value in (("gcl", 0.05), ("ipl", 0.045), ("inl", 0.05)):
@@ -288,7 +167,7 @@ def _atrophy(rng: np.random.Generator, retina: Retina) -> After:
     retina.leak = gone * rng.uniform(1.0, 1.8)
 
     def after(retina: Retina, stack: Stack) -> Additions:
-        return (), _between(stack, stack.tops["onl"], stack.tops["sclera"]) & (gone > 0.5)
+        return (), between(stack, stack.tops["onl"], stack.tops["sclera"]) & (gone > 0.5)
 
     return after
 
@@ -348,7 +227,7 @@ def _shadows(retina: Retina, stack: Stack, light: Map) -> Map:
     """Retinal vessels: bright in the nerve fibre layer, dark below."""
     shade = np.zeros_like(retina.x)
     for x, half in retina.vessels.astype(np.float32):
-        shade = np.maximum(shade, _bump(retina.x, x, 1.6 * half))
+        shade = np.maximum(shade, bump(retina.x, x, 1.6 * half))
     inner = stack.tops["gcl"] + np.float32(0.03)
     return light * (1 - 0.6 * shade * np.clip((stack.z - inner) / 0.04, 0, 1))
 
@@ -377,12 +256,12 @@ def draw(
     zoom, shift = acquisition.uniform(0.85, 1.05), acquisition.uniform(-0.25, 0.25)
     ramp = ((np.arange(size) + 0.5) / size).astype(np.float32)
     x = zoom * HALF * (2 * ramp - 1) + shift
-    retina = _retina(patient, x)
+    retina = macula.retina(patient, x)
     lesion = np.random.default_rng(patient.integers(2**62))
     tilt, lower = acquisition.uniform(-0.06, 0.06), acquisition.uniform(-0.18, 0.12)
     retina.bruch = np.asarray(retina.bruch + tilt * x + lower, np.float32)
     after = FINDINGS[finding](lesion, retina) if finding else None
-    stack = _stack(retina, (HEIGHT * ramp)[:, None], soft=HEIGHT / size * 1.3)
+    stack = macula.stack(retina, (HEIGHT * ramp)[:, None], soft=HEIGHT / size * 1.3)
     cavities: tuple[Cavity, ...] = ()
     mask = np.zeros((size, size), dtype=np.bool_)
     if after:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dualsight.learn.phantom import oct
+from dualsight.learn.phantom import macula, oct
 from dualsight.learn.phantom.base import Drawing
 
 (MODALITY,) = oct.MODALITIES
@@ -14,12 +14,12 @@ def drawn(patient: int, finding: str | None, *, acquisition: int = 7, size: int 
     return oct.draw(np.random.default_rng(patient), np.random.default_rng(acquisition), "", finding, size)
 
 
-def scan(patient: int, finding: str | None = None) -> tuple[oct.Retina, oct.Stack]:
+def scan(patient: int, finding: str | None = None) -> tuple[macula.Retina, macula.Stack]:
     x = np.linspace(-2.8, 2.8, 301, dtype=np.float32)
-    retina = oct._retina(np.random.default_rng(patient), x)
+    retina = macula.retina(np.random.default_rng(patient), x)
     if finding:
         oct.FINDINGS[finding](np.random.default_rng(patient), retina)
-    return retina, oct._stack(retina, Z, soft=0.01)
+    return retina, macula.stack(retina, Z, soft=0.01)
 
 
 @pytest.mark.parametrize("finding", (None, *MODALITY.findings))
@@ -45,7 +45,7 @@ def test_a_finding_leaves_the_generators_as_they_were(finding: str) -> None:
 def test_layers_keep_their_order(finding: str | None) -> None:
     for patient in range(8):
         _, stack = scan(patient, finding)
-        depths = np.stack([stack.tops[name] for name in oct.LAYERS])  # [13, W]
+        depths = np.stack([stack.tops[name] for name in macula.LAYERS])  # [13, W]
         assert (np.diff(depths, axis=0) >= -1e-6).all()
 
 
@@ -58,8 +58,21 @@ def test_the_fovea_is_a_pit_without_inner_layers() -> None:
         assert 0.10 < total[fovea].min() < 0.8 * total[beside].mean() < 0.4  # mm
 
 
+def test_bands_alternate_as_in_histology() -> None:
+    """From the vitreous: nerve fibres bright, ganglion cells and their synapses, nuclei dark, synapses bright …"""
+    for patient in range(8):
+        retina, stack = scan(patient)
+        light = oct._reflected(retina, stack, ())[:, np.abs(retina.x - 1.2).argmin()]
+        column = {name: float(top[np.abs(retina.x - 1.2).argmin()]) for name, top in stack.tops.items()}
+        names = ("nfl", "inl", "opl", "onl", "ez", "outer", "rpe")
+        middles = [column[name] + float(retina.thickness[name].max()) * 0.3 for name in names]
+        assert middles == sorted(middles)
+        nfl, inl, opl, onl, ez, outer, rpe = (float(np.interp(m, Z[:, 0], light)) for m in middles)
+        assert nfl > inl < opl > onl < ez > outer < rpe
+
+
 def test_epithelium_and_photoreceptors_reflect_most() -> None:
-    order = sorted(oct.REFLECTIVITY, key=lambda name: oct.REFLECTIVITY[name])
+    order = sorted(macula.REFLECTIVITY, key=lambda name: macula.REFLECTIVITY[name])
     assert order[-3:] == ["nfl", "ez", "rpe"]
     assert order[0] == "onl"
 
