@@ -6,6 +6,7 @@ back; one unit is about 19 cm. Organs are laid over each other with soft edges (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -103,12 +104,12 @@ class Slice:
 def _trunk(s: Slice) -> None:
     """Skin, fat, the muscles of the wall and the back."""
     a, x, y = s.body, s.x, s.y
-    furrow = np.float32(0.035) * np.exp(-np.square(x[0] / np.float32(0.1)))
+    furrow = 0.035 * np.exp(-np.square(x[0] / 0.1))
     skin = ellipse(x, y, (0, 0), (a.width, a.height)) - furrow * (y > 0)
     s.fill(soft(skin, EDGE), 40.0)
-    s.fill(soft(skin - np.float32(0.015), EDGE), FAT + 6 * s.middle)
-    s.fill(soft(s.cavity + np.float32(0.055), EDGE), MUSCLE)
-    s.fill(soft(np.float32(0.005) - np.abs(s.cavity + np.float32(0.03)), 0.01), -10.0)  # between two muscles
+    s.fill(soft(skin - 0.015, EDGE), FAT + 6 * s.middle)
+    s.fill(soft(s.cavity + 0.055, EDGE), MUSCLE)
+    s.fill(soft(0.005 - np.abs(s.cavity + 0.03), 0.01), -10.0)  # between two muscles
     out = np.abs(x)
     s.fill(soft(ellipse(out, y, (0.16, a.spine_y + 0.17), (0.16, 0.085), 0.1), 0.03), MUSCLE + 8 * s.fine)
     s.fill(soft(s.cavity, EDGE), FAT + 8 * s.middle)
@@ -121,13 +122,13 @@ def _spine(s: Slice, rng: np.random.Generator) -> None:
     x, y, out = spine.x, spine.y, np.abs(spine.x)
     spine.fill(soft(ellipse(out, y, (0.15, a.spine_y + 0.03), (0.05 + 0.04 * a.level, 0.085)), EDGE), MUSCLE)
     vertebra = ellipse(x, y, (0, a.spine_y), (0.125, 0.095))
-    back = y - np.float32(a.spine_y + 0.115)
-    process = np.minimum(np.float32(0.026) - out, np.minimum(back, np.float32(0.12) - back))
+    back = y - (a.spine_y + 0.115)
+    process = np.minimum(0.026 - out, np.minimum(back, 0.12 - back))
     wings = ellipse(out, back, (0.13, 0.0), (0.09, 0.024), 0.2)
-    arch = np.float32(0.026) - np.abs(physics.norm(x, back) - np.float32(0.065))
+    arch = 0.026 - np.abs(physics.norm(x, back) - 0.065)
     spine.fill(soft(np.maximum(np.maximum(vertebra, process), np.maximum(wings, arch)), EDGE), CORTEX)
-    spine.fill(soft(vertebra - np.float32(0.018), EDGE), MARROW + 30 * spine.fine)
-    spine.fill(soft(np.float32(0.045) - physics.norm(x, back), EDGE), 30.0)
+    spine.fill(soft(vertebra - 0.018, EDGE), MARROW + 30 * spine.fine)
+    spine.fill(soft(0.045 - physics.norm(x, back), EDGE), 30.0)
     turns = np.array([0.95, 1.35, 1.8, 2.3]) + rng.uniform(-0.12, 0.12, 4)  # from the back to the front
     for turn in turns[: 4 - round(2 * a.level)].tolist():
         for sign in (-1, 1):
@@ -136,16 +137,16 @@ def _spine(s: Slice, rng: np.random.Generator) -> None:
             part = s.near(place, 0.07)
             rib = ellipse(part.x, part.y, place, (0.05, 0.02), sign * (1.25 - turn) - 1.2 * sign)
             part.fill(soft(rib, 0.015), CORTEX)
-            part.fill(soft(rib - np.float32(0.011), 0.012), MARROW)
+            part.fill(soft(rib - 0.011, 0.012), MARROW)
 
 
 def _loop(s: Slice, rng: np.random.Generator, centre: Point, size: float, gas: float, content: float) -> Map:
     """One loop of bowel: a wall around gas over fluid; gas: height of the surface, -1 … 1. Signed distance."""
-    loop = np.minimum(physics.blob(rng, s.x, s.y, centre, size, 0.09), s.cavity - np.float32(0.01))
+    loop = np.minimum(physics.blob(rng, s.x, s.y, centre, size, 0.09), np.minimum(s.cavity, -s.liver) - 0.01)
     s.fill(soft(loop, EDGE), 90.0)
-    lumen = soft(loop - np.float32(0.015), EDGE)
+    lumen = soft(loop - 0.015, EDGE)
     s.fill(lumen, content)
-    s.fill(lumen * soft(np.float32(centre[1] + gas * size) - s.y, 0.012), GAS)
+    s.fill(lumen * soft((centre[1] + gas * size) - s.y, 0.012), GAS)
     return loop
 
 
@@ -164,12 +165,12 @@ def _organs(s: Slice, rng: np.random.Generator) -> None:
     a = s.body
     part = s.near((0.08, a.spine_y - 0.27), 0.27)
     pancreas = ellipse(part.x, part.y, (0.08, a.spine_y - 0.27), (0.24, 0.04), -0.25)
-    part.fill(soft(pancreas + np.float32(0.008) * part.fine, EDGE) * np.float32(1 - 0.7 * a.level), 88.0)
+    part.fill(soft(pancreas + 0.008 * part.fine, EDGE) * (1 - 0.7 * a.level), 88.0)
     grain = 3 * s.middle
     inside = soft(s.liver, EDGE)
     s.fill(inside, a.liver_hu + grain)
-    tree = np.abs(s.coarse) + np.float32(0.9) * soft(np.float32(0.03) - s.liver, 0.06)
-    s.fill(inside * soft(np.float32(0.1) - tree, 0.1) * np.float32(0.8), a.blood_hu)
+    tree = np.abs(s.coarse) + 0.9 * soft(0.03 - s.liver, 0.06)
+    s.fill(inside * soft(0.1 - tree, 0.1) * 0.8, a.blood_hu)
     gall = (-0.22 * a.width / 0.8, -0.1)
     part = s.near(gall, 0.1)
     part.fill(soft(ellipse(part.x, part.y, gall, (0.055, 0.08), 0.4), EDGE) * float(0.35 < a.level < 0.75), 10.0)
@@ -179,7 +180,7 @@ def _organs(s: Slice, rng: np.random.Generator) -> None:
         part = s.near((x + sign * 0.08, y), 0.22)
         kidney = part.kidneys[i]
         part.fill(soft(kidney, EDGE), a.kidney_hu)
-        part.fill(soft(kidney - np.float32(0.035) + np.float32(0.012) * part.fine, 0.02), a.kidney_hu - 45)
+        part.fill(soft(kidney - 0.035 + 0.012 * part.fine, 0.02), a.kidney_hu - 45)
         part.fill(soft(ellipse(part.x, part.y, (x, y), (0.065, 0.04), -sign * 0.4), 0.03), -50.0)
         part.fill(soft(ellipse(part.x, part.y, (x, y), (0.035, 0.013)), EDGE), 25.0)
     wide = rng.uniform(1.0, 1.4)
@@ -193,30 +194,30 @@ def _layout(a: Abdomen, rng: np.random.Generator, side: int) -> Slice:
     """Where organs lie in this patient; nothing filled yet."""
     x, y = physics.grid(side)
     inner = (a.width - a.fat - 0.075, a.height - a.fat - 0.075)
-    cavity = (1 - physics.radius(x, y, (0, -0.02), inner)) * np.float32(inner[1])
+    cavity = (1 - physics.radius(x, y, (0, -0.02), inner)) * inner[1]
     big = a.liver * (1 - 0.38 * a.level)
     right = ellipse(x, y, (-0.5 * inner[0], -0.12 * inner[1]), (0.52 * big * inner[0], 0.8 * big * inner[1]), 0.12)
     left = ellipse(x, y, (-0.1, -0.6 * inner[1]), (0.42 * big * inner[0], 0.3 * big * inner[1]), -0.1)
     fine, middle, coarse = (physics.smooth_noise(rng, side, scale) for scale in (0.04, 0.09, 0.22))
-    liver = np.minimum(np.maximum(right, left) + np.float32(0.022) * coarse, cavity - np.float32(0.008))
-    hollow = physics.norm(x + np.float32(0.05), (y - np.float32(a.spine_y - 0.02)) * np.float32(0.9)) - np.float32(0.25)
+    liver = np.minimum(np.maximum(right, left) + 0.022 * coarse, cavity - 0.008)
+    hollow = physics.norm(x + 0.05, (y - (a.spine_y - 0.02)) * 0.9) - 0.25
     liver = np.minimum(liver, hollow)
     big = a.spleen * (1 - 0.3 * a.level)
     spleen = ellipse(x, y, (0.78 * inner[0], 0.22 * inner[1]), (0.15 * big, 0.27 * big), 0.3)
-    dent = physics.norm(x - np.float32(0.78 * inner[0] - 0.28 * big), y - np.float32(0.1 * inner[1])) - np.float32(0.17)
-    spleen = np.minimum(np.minimum(spleen + np.float32(0.012) * coarse, dent), cavity - np.float32(0.012))
+    dent = physics.norm(x - (0.78 * inner[0] - 0.28 * big), y - (0.1 * inner[1])) - 0.17
+    spleen = np.minimum(np.minimum(spleen + 0.012 * coarse, dent), cavity - 0.012)
     kidneys, hila = [], []
     for sign in (-1, 1):
         size = a.kidney * rng.uniform(0.92, 1.05)
         centre = (sign * (0.36 + rng.uniform(0, 0.03)) * a.width / 0.8, a.spine_y + rng.uniform(-0.05, 0.0))
         outline = ellipse(x, y, centre, (0.105 * size, 0.15 * size), sign * 0.5)
         notch = (centre[0] - sign * 0.075, centre[1] - 0.035)
-        dent = physics.norm(x - np.float32(notch[0] + sign * -0.03), y - np.float32(notch[1])) - np.float32(0.05)
-        kidneys.append(np.minimum(np.minimum(outline, dent), cavity - np.float32(0.01)))
+        dent = physics.norm(x - (notch[0] + sign * -0.03), y - notch[1]) - 0.05
+        kidneys.append(np.minimum(np.minimum(outline, dent), cavity - 0.01))
         hila.append((centre[0] - sign * 0.03, centre[1] - 0.01))
     for kidney in kidneys:
-        liver = np.minimum(liver, -kidney - np.float32(0.02))
-        spleen = np.minimum(spleen, -kidney - np.float32(0.02))
+        liver = np.minimum(liver, -kidney - 0.02)
+        spleen = np.minimum(spleen, -kidney - 0.02)
     return Slice(
         body=a, x=x, y=y, hu=np.full_like(x, AIR), cavity=cavity, liver=liver, spleen=spleen,
         kidneys=(kidneys[0], kidneys[1]), aorta=(0.04 + rng.uniform(-0.02, 0.02), a.spine_y - 0.105 - a.aorta),
@@ -243,7 +244,7 @@ def _liver_lesion(s: Slice, rng: np.random.Generator, sign: int) -> Region:
         lesion = physics.blob(rng, s.x, s.y, (float(column[at]), float(row[at])), size, 0.1)
         lesion = np.minimum(lesion, s.liver)
         s.fill(soft(lesion, 0.025), hu + ring)
-        s.fill(soft(lesion - np.float32(0.3 * size), 0.03), hu)
+        s.fill(soft(lesion - (0.3 * size), 0.03), hu)
         mask |= lesion > 0
     return mask
 
@@ -255,7 +256,7 @@ def _renal_cyst(s: Slice, rng: np.random.Generator, sign: int) -> Region:
     reach = 0.1 + 0.35 * size
     centre = (hilum[0] + sign * (0.03 + reach * np.cos(turn)), hilum[1] + reach * np.sin(turn))
     cyst = np.minimum(ellipse(s.x, s.y, centre, (size, size)), s.cavity)
-    s.fill(soft(cyst + np.float32(0.006), EDGE), 60.0)
+    s.fill(soft(cyst + 0.006, EDGE), 60.0)
     s.fill(soft(cyst, EDGE), rng.uniform(0, 14))
     return cyst > 0
 
@@ -283,7 +284,7 @@ def _hydronephrosis(s: Slice, rng: np.random.Generator, sign: int) -> Region:
     wide = rng.uniform(0.9, 1.3)
     pelvis = ellipse(s.x, s.y, (hilum[0] - sign * 0.05, hilum[1] - 0.02), (0.09 * wide, 0.05 * wide), sign * 0.45)
     for turn in (-1.1, -0.1, 0.9):
-        centre = (hilum[0] + sign * 0.05 * np.cos(turn), hilum[1] + 0.085 * np.sin(turn))
+        centre = (hilum[0] + sign * 0.05 * math.cos(turn), hilum[1] + 0.085 * math.sin(turn))
         pelvis = np.maximum(pelvis, ellipse(s.x, s.y, centre, (0.036 * wide, 0.036 * wide)))
     pelvis = np.minimum(pelvis, s.cavity)
     s.fill(soft(pelvis, 0.025), rng.uniform(2, 14))
@@ -294,11 +295,11 @@ def _ascites(s: Slice, rng: np.random.Generator, sign: int) -> Region:
     """Free fluid around liver and spleen and between the loops."""
     gap = rng.uniform(0.05, 0.11)
     wave = physics.smooth_noise(rng, len(s.x), 0.2)
-    lateral = soft(np.abs(s.x) - np.float32(0.2), 0.3)
-    rim = soft(np.float32(gap) * (0.35 + 0.65 * lateral) + np.float32(0.018) * wave - s.cavity, 0.03)
-    front = soft(np.float32(s.body.spine_y - 0.02) - s.y, 0.15) * rim
+    lateral = soft(np.abs(s.x) - 0.2, 0.3)
+    rim = soft(gap * (0.35 + 0.65 * lateral) + 0.018 * wave - s.cavity, 0.03)
+    front = soft((s.body.spine_y - 0.02) - s.y, 0.15) * rim
     between = (s.hu < -40) & (s.hu > -200)
-    pool = soft(wave - np.float32(rng.uniform(-0.5, 0.4)), 0.5) * soft(np.float32(0.1) - s.y, 0.1)
+    pool = soft(wave - rng.uniform(-0.5, 0.4), 0.5) * soft(0.1 - s.y, 0.1)
     fluid = np.maximum(front, pool * between) * soft(s.cavity, EDGE)
     s.fill(fluid, rng.uniform(2, 15))
     return fluid > 0.5
@@ -312,10 +313,10 @@ def _aneurysm(s: Slice, rng: np.random.Generator, sign: int) -> Region:
     s.fill(soft(sac, EDGE), 48.0)
     lumen = r * rng.uniform(0.5, 0.72)
     shift, turn = (r - lumen) * 0.7, rng.uniform(0, 2 * np.pi)
-    inside = (centre[0] + shift * np.cos(turn), centre[1] + shift * np.sin(turn))
+    inside = (centre[0] + shift * math.cos(turn), centre[1] + shift * math.sin(turn))
     s.fill(soft(ellipse(s.x, s.y, inside, (lumen, lumen)), EDGE), s.body.blood_hu)
     around = np.cos(3 * np.arctan2(s.y - centre[1], s.x - centre[0]) + rng.uniform(0, 6))
-    s.fill(soft(np.float32(0.008) - np.abs(sac - 0.008), 0.01) * soft(around - 0.2, 0.3), CALCIUM)
+    s.fill(soft(0.008 - np.abs(sac - 0.008), 0.01) * soft(around - 0.2, 0.3), CALCIUM)
     return sac > 0
 
 
@@ -349,8 +350,8 @@ FINDINGS: dict[str, tuple[Find, bool]] = {  # and whether it has a side
 def _reconstruction_noise(rng: np.random.Generator, size: int) -> Map:
     """Noise of variance 1 whose spectrum rises with frequency and is then rolled off (a ramp, apodised)."""
     along = fft.fftfreq(size)[:, None].astype(np.float32)
-    f = physics.norm(along, fft.rfftfreq(size)[None, :].astype(np.float32)) * np.float32(size / 128)
-    transfer = np.sqrt(f) * np.exp(-np.square(f / np.float32(0.3)))
+    f = physics.norm(along, fft.rfftfreq(size)[None, :].astype(np.float32)) * (size / 128)
+    transfer = np.sqrt(f) * np.exp(-np.square(f / 0.3))
     white = rng.standard_normal((size, size), dtype=np.float32)
     noise = fft.irfft2(fft.rfft2(white) * transfer, s=(size, size))
     return noise / noise.std()
@@ -360,18 +361,18 @@ def _display(hu: Map, rng: np.random.Generator) -> Map:
     """Soft-tissue window of a slice with noise: grey values."""
     size = len(hu)
     hu = ndimage.gaussian_filter(hu, rng.uniform(0.3, 0.75) * size / 128, truncate=3)
-    hu = hu + np.float32(rng.uniform(5, 16)) * _reconstruction_noise(rng, size)
+    hu = hu + rng.uniform(5, 16) * _reconstruction_noise(rng, size)
     width, level = rng.uniform(320, 440), rng.uniform(35, 70)
-    return (hu - np.float32(level - width / 2)) / np.float32(width)
+    return (hu - (level - width / 2)) / width
 
 
 def _table(hu: Map, rng: np.random.Generator) -> None:
     """The scanner's table under the back: a thin curved shell."""
     size = len(hu)
     line = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
-    top = np.float32(rng.uniform(0.82, 0.95)) - np.float32(rng.uniform(0.02, 0.12)) * np.square(line)
+    top = rng.uniform(0.82, 0.95) - rng.uniform(0.02, 0.12) * np.square(line)
     off = np.abs(line[:, None] - top[None, :])
-    np.maximum(hu, -1000 + 900 * soft(np.float32(0.012) - off, 0.02), out=hu)
+    np.maximum(hu, -1000 + 900 * soft(0.012 - off, 0.02), out=hu)
 
 
 def draw_abdomen(
@@ -390,15 +391,16 @@ def draw_abdomen(
     _organs(s, patient)
     pose = physics.Pose(
         angle=acquisition.normal(0, 0.035),
-        zoom=acquisition.uniform(0.95, 1.08),
+        zoom=acquisition.uniform(0.95, 1.1) * 0.93 / body.width,  # the field of view fits the patient
         x=acquisition.normal(0, 0.02),
         y=acquisition.normal(0, 0.02),
     )
-    mask, side = np.zeros((size, size), bool), None
+    mask = np.zeros((size, size), bool)
+    side: Side | None = None
     if finding is not None:
         find, lateral = FINDINGS[finding]
         mask = pose.place_mask(find(s, patient, sign), size)
-        side: Side | None = ("left" if sign > 0 else "right") if lateral else None
+        side = ("left" if sign > 0 else "right") if lateral else None
     hu = pose.place(s.hu, size)
     _table(hu, acquisition)
     return Drawing(pixels=physics.to_uint8(_display(hu, acquisition)), mask=mask, side=side)

@@ -100,30 +100,29 @@ def _scene(breast: Breast, rng: np.random.Generator, oblique: bool, side: int) -
     other = physics.power_noise(rng, side, 3.0, 0.5, 3)  # the second view compresses other tissue together
     lines = _strands(breast, rng, side)
     texture = 0.75 * coarse + (-0.65 if oblique else 0.65) * other
-    shift = np.float32(0.12 if oblique else 0.0)
-    u = (x + 1) / np.float32(breast.depth)
-    v = (y - np.float32(breast.sag) * np.maximum(u, 0) - shift) / np.float32(breast.height + (0.1 if oblique else 0))
+    shift = 0.12 if oblique else 0.0
+    u = (x + 1) / breast.depth
+    v = (y - breast.sag * np.maximum(u, 0) - shift) / (breast.height + (0.1 if oblique else 0))
     rho = np.sqrt(np.square(np.maximum(u, 0)) + np.abs(v) ** 2.2)
-    inside = (1 - rho) * np.float32(0.85 * breast.height)
+    inside = (1 - rho) * (0.85 * breast.height)
     nipple = (breast.depth - 1.0, breast.sag + float(shift))
-    bud = np.float32(0.045) - physics.norm(x - np.float32(nipple[0] + 0.005), y - np.float32(nipple[1]))
+    bud = 0.045 - physics.norm(x - (nipple[0] + 0.005), y - nipple[1])
     inside = np.maximum(inside, bud)
+    muscle: Map = (0.2 * breast.muscle - 0.1) - (x + 1)
     if oblique:  # the armpit's fold goes on to the upper edge
-        fold = np.float32(0.5) * soft(-y - np.float32(0.3), 0.6) * np.float32(breast.depth)
+        fold = 0.5 * soft(-y - 0.3, 0.6) * breast.depth
         inside = np.maximum(inside, np.minimum(fold - (x + 1), -y))
-        edge = np.float32(breast.muscle) * (np.float32(breast.muscle_end) - y) / np.float32(breast.muscle_end + 1)
-        muscle = (edge - (x + 1) + np.float32(0.03) * np.sin(3 * y)) * np.float32(0.85)
-    else:
-        muscle = np.float32(0.04 * breast.muscle) - (x + 1)
-    thick = np.float32(THICK) * np.sqrt(np.clip(inside / np.float32(0.16), 0, 1))
-    cone = (u - 0.5) / np.float32(0.6 * breast.spread), v / np.float32(0.85 * breast.spread)
+        edge = breast.muscle * (breast.muscle_end - y) / (breast.muscle_end + 1)
+        muscle = (edge - (x + 1) + 0.03 * np.sin(3 * y)) * 0.85
+    thick = THICK * np.sqrt(np.clip(inside / 0.16, 0, 1))
+    cone = (u - 0.5) / (0.6 * breast.spread), v / (0.85 * breast.spread)
     central = soft(1 - physics.norm(*cone), 0.9)
-    gland = soft(texture * np.float32(0.5 * breast.patchy) + np.float32(breast.density - 0.35), 1.3)
-    gland = gland * (np.float32(0.12) + np.float32(0.88) * central) * soft(inside - np.float32(0.06), 0.06)
-    gland = np.clip(gland * np.float32(0.4 + breast.density) + np.float32(0.05) * texture, 0, 1)
+    gland = soft(texture * (0.5 * breast.patchy) + (breast.density - 0.35), 1.3)
+    gland = gland * (0.12 + 0.88 * central) * soft(inside - 0.06, 0.06)
+    gland = np.clip(gland * (0.4 + breast.density) + 0.05 * texture, 0, 1)
     return Scene(
         breast=breast, x=x, y=y, inside=inside, muscle=muscle, thick=thick,
-        gland=gland + lines * np.float32(0.55) * soft(inside, 0.1), extra=np.zeros_like(x), nipple=nipple,
+        gland=gland + lines * 0.55 * soft(inside, 0.1), extra=np.zeros_like(x), nipple=nipple,
     )  # fmt: skip
 
 
@@ -144,9 +143,7 @@ def _rays(scene: Scene, rng: np.random.Generator, at: tuple[float, float], inner
         bend = np.array([-way[1], way[0]]) * rng.normal(0, 0.06) * length
         lines.append(np.array([at + way * inner, at + way * (inner + length) / 2 + bend, at + way * length]))
     drawn = physics.strands(len(scene.x), lines, [0.017] * n, [1.0] * n)
-    fade = np.clip(
-        1.25 - physics.norm(scene.x - np.float32(at[0]), scene.y - np.float32(at[1])) / np.float32(outer), 0, 1
-    )
+    fade = np.clip(1.25 - physics.norm(scene.x - at[0], scene.y - at[1]) / outer, 0, 1)
     return drawn * fade
 
 
@@ -155,9 +152,9 @@ def _spiculated(scene: Scene, rng: np.random.Generator) -> Region:
     size = rng.uniform(0.085, 0.15)
     at = scene.spot(rng, size)
     body = physics.blob(rng, scene.x, scene.y, at, size, 0.18)
-    rays = _rays(scene, rng, at, 0.6 * size, 2.3 * size, rng.integers(13, 20))
+    rays = _rays(scene, rng, at, 0.6 * size, 2.3 * size, int(rng.integers(13, 20)))
     core = soft(body, 0.05)
-    scene.extra += np.float32(rng.uniform(0.8, 1.1)) * core + np.float32(0.6) * rays * (1 - core)
+    scene.extra += rng.uniform(0.8, 1.1) * core + 0.6 * rays * (1 - core)
     return (body > 0) | (rays > 0.25)
 
 
@@ -167,9 +164,9 @@ def _circumscribed(scene: Scene, rng: np.random.Generator) -> Region:
     at = scene.spot(rng, size)
     rho = physics.radius(scene.x, scene.y, at, (size, size * rng.uniform(0.7, 1.0)), rng.uniform(0, np.pi))
     flat = np.sqrt(np.maximum(1 - rho**3, 0))
-    halo = soft(np.float32(0.2) - np.abs(rho - np.float32(1.12)), 0.2)  # fat pushed aside
-    scene.gland *= 1 - np.float32(0.6) * halo
-    scene.extra += np.float32(rng.uniform(0.7, 1.0)) * flat
+    halo = soft(0.2 - np.abs(rho - 1.12), 0.2)  # fat pushed aside
+    scene.gland *= 1 - 0.6 * halo
+    scene.extra += rng.uniform(0.7, 1.0) * flat
     return rho < 1
 
 
@@ -178,9 +175,9 @@ def _calcifications(scene: Scene, rng: np.random.Generator) -> Region:
     extent, n = rng.uniform(0.1, 0.18), int(rng.integers(9, 20))
     at = np.array(scene.spot(rng, extent))
     mask = np.zeros(scene.x.shape, bool)
-    for place, size in zip(rng.normal(0, 0.5, (n, 2)) * extent + at, rng.uniform(0.011, 0.02, n), strict=True):
+    for place, size in zip(rng.normal(0, 0.5, (n, 2)) * extent + at, rng.uniform(0.011, 0.02, n).tolist(), strict=True):
         grain = ellipse(scene.x, scene.y, tuple(place), (size, size * rng.uniform(0.6, 1)), rng.uniform(0, 3))
-        scene.extra += np.float32(CALCIUM * 0.014) * soft(grain, 0.016)
+        scene.extra += (CALCIUM * 0.014) * soft(grain, 0.016)
         mask |= grain > -0.004
     return ndimage.binary_closing(mask, iterations=max(1, len(scene.x) // 48))
 
@@ -189,23 +186,23 @@ def _distortion(scene: Scene, rng: np.random.Generator) -> Region:
     """Lines that converge on a point where no mass is; tissue is drawn towards it."""
     extent = rng.uniform(0.28, 0.4)
     at = scene.spot(rng, extent * 0.5)
-    rays = _rays(scene, rng, at, 0.02, extent, rng.integers(14, 20))
-    away = physics.norm(scene.x - np.float32(at[0]), scene.y - np.float32(at[1]))
-    near = soft(np.float32(extent) - away, 0.2)
-    scene.gland *= 1 - np.float32(0.35) * near
-    scene.extra += np.float32(0.8) * rays * soft(scene.inside, 0.05)
-    return (away < np.float32(0.8 * extent)) & (scene.inside > 0)
+    rays = _rays(scene, rng, at, 0.02, extent, int(rng.integers(14, 20)))
+    away = physics.norm(scene.x - at[0], scene.y - at[1])
+    near = soft(extent - away, 0.2)
+    scene.gland *= 1 - 0.35 * near
+    scene.extra += 0.7 * rays * soft(scene.inside, 0.05)
+    return (away < (0.8 * extent)) & (scene.inside > 0)
 
 
 def _thickening(scene: Scene, rng: np.random.Generator) -> Region:
     """Skin several times as thick as usual over most of the breast, and oedema under it."""
-    wide = np.float32(rng.uniform(0.055, 0.1))
+    wide = rng.uniform(0.055, 0.1)
     shell = soft(scene.inside, 0.02) * soft(wide - scene.inside, 0.025)
-    shell *= soft(scene.x + np.float32(0.85), 0.3) * (scene.muscle < 0)
-    scene.extra += np.float32(1.1) * shell
+    shell *= soft(scene.x + 0.85, 0.3) * (scene.muscle < 0)
+    scene.extra += 1.1 * shell
     mesh = np.abs(physics.smooth_noise(rng, len(scene.x), 0.05))
-    deep = soft(scene.inside - wide, 0.04) * np.exp(-scene.inside / np.float32(0.2))
-    scene.extra += np.float32(0.6) * soft(np.float32(0.25) - mesh, 0.3) * deep
+    deep = soft(scene.inside - wide, 0.04) * np.exp(-scene.inside / 0.2)
+    scene.extra += 0.6 * soft(0.25 - mesh, 0.3) * deep
     return shell > 0.5
 
 
@@ -221,15 +218,15 @@ FINDINGS: dict[str, Find] = {
 def _develop(scene: Scene, pose: physics.Pose, rng: np.random.Generator, size: int) -> Map:
     """Grey values: attenuation, quanta, focus, the logarithm, a window."""
     muscle = soft(scene.muscle, 0.03) * (scene.inside > 0)
-    gland = scene.gland * (1 - muscle) + np.float32(0.72) * muscle
-    skin = soft(scene.inside, 0.012) * soft(np.float32(scene.breast.skin) - scene.inside, 0.012)
-    line = scene.thick * (FAT + (GLAND - FAT) * gland) + np.float32(0.5) * skin + scene.extra * (scene.inside > 0)
-    quanta = np.float32(rng.uniform(4e3, 2e4) * 8 * (128 / size) ** 0.5)
+    gland = scene.gland * (1 - muscle) + 0.72 * muscle
+    skin = soft(scene.inside, 0.012) * soft(scene.breast.skin - scene.inside, 0.012)
+    line = scene.thick * (FAT + (GLAND - FAT) * gland) + 0.5 * skin + scene.extra * (scene.inside > 0)
+    quanta = rng.uniform(4e3, 2e4) * 8 * (128 / size) ** 0.5
     light = ndimage.gaussian_filter(pose.place(np.exp(-line), size), rng.uniform(0.2, 0.5) * size / 128, truncate=3)
     dense = -np.log(physics.counted(rng, light * quanta) / quanta)
-    low, high = THICK * FAT * rng.uniform(0.4, 0.6), THICK * GLAND * rng.uniform(0.95, 1.08)
-    shown = np.clip((dense - np.float32(low)) / np.float32(high - low), 0, 1.2)
-    return np.tanh(np.float32(1.3) * shown ** np.float32(rng.uniform(1.0, 1.5))) * np.float32(1.08)
+    low, high = THICK * FAT * rng.uniform(0.1, 0.35), THICK * GLAND * rng.uniform(0.95, 1.08)
+    shown = np.clip((dense - low) / (high - low), 0, 1.2)
+    return np.tanh(1.3 * shown ** rng.uniform(1.3, 2.0)) * 1.08
 
 
 def _label(rng: np.random.Generator, size: int) -> Map:
@@ -251,11 +248,12 @@ def draw_breast(
         x=abs(acquisition.normal(0, 0.02)) - 0.01,
         y=acquisition.normal(0, 0.03),
     )
-    mask, side = np.zeros((size, size), bool), None
+    mask = np.zeros((size, size), bool)
+    side: Side | None = None
     if finding is not None:
         found = FINDINGS[finding](scene, patient) & (scene.inside > -0.01)
         mask = pose.place_mask(found, size)
-        side: Side | None = "left" if breast.left else "right"
+        side = "left" if breast.left else "right"
     shown = _develop(scene, pose, acquisition, size)
     label = _label(acquisition, size)
     if acquisition.random() < 0.6:

@@ -8,6 +8,7 @@ that one patient looks alike at every size. S is the canvas's side, P the pictur
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-Map = NDArray[np.float32]  # [S, S]
+Map = NDArray[np.floating[Any]]  # [S, S], float32; the stubs take float × float32 for float64
 
 REACH = 1.125
 
@@ -40,14 +41,14 @@ def norm(a: Map, b: Map) -> Map:
 
 def radius(x: Map, y: Map, centre: tuple[float, float], axes: tuple[float, float], angle: float = 0.0) -> Map:
     """Elliptical radius: 0 in the centre, 1 on the ellipse; angle in radians, clockwise as displayed."""
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
-    return norm((cos * dx + sin * dy) / np.float32(axes[0]), (cos * dy - sin * dx) / np.float32(axes[1]))
+    cos, sin = math.cos(angle), math.sin(angle)
+    dx, dy = x - float(centre[0]), y - float(centre[1])
+    return norm((dx * cos + dy * sin) / axes[0], (dy * cos - dx * sin) / axes[1])
 
 
 def ellipse(x: Map, y: Map, centre: tuple[float, float], axes: tuple[float, float], angle: float = 0.0) -> Map:
     """Signed distance to an ellipse, exact for circles."""
-    return (1 - radius(x, y, centre, axes, angle)) * np.float32(min(axes) ** 0.75 * max(axes) ** 0.25)
+    return (1 - radius(x, y, centre, axes, angle)) * (min(axes) ** 0.75 * max(axes) ** 0.25)
 
 
 def blob(
@@ -55,26 +56,26 @@ def blob(
 ) -> Map:
     """Signed distance to an irregular region: a circle whose radius is disturbed by five harmonics."""
     waves = (rng.standard_normal((5, 2)) * rough / np.arange(1.5, 6.5)[:, None]).astype(np.float32)
-    dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
-    away = norm(dx, dy) + np.float32(1e-6)
+    dx, dy = x - float(centre[0]), y - float(centre[1])
+    away = norm(dx, dy) + 1e-6
     cos, sin = dx / away, dy / away
     border = np.ones_like(x)
     c, s = cos, sin  # of the angle times 1, 2, …
     for even, odd in waves:
         border += even * c + odd * s
         c, s = c * cos - s * sin, s * cos + c * sin
-    return np.float32(size) * border - away
+    return size * border - away
 
 
 def soft(distance: Map, width: float) -> Map:
     """Membership 0…1 of a shape whose edge is `width` wide."""
-    t = np.clip(distance / np.float32(width) + np.float32(0.5), 0, 1)
+    t = np.clip(distance / width + 0.5, 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def chord(rho: Map, depth: float) -> Map:
     """Length of the ray through an ellipsoid of semi-axis `depth`, by the elliptical radius of the ray."""
-    return np.float32(2 * depth) * np.sqrt(np.maximum(1 - rho * rho, 0))
+    return (2 * depth) * np.sqrt(np.maximum(1 - rho * rho, 0))
 
 
 def smooth_noise(rng: np.random.Generator, side: int, scale: float) -> Map:
@@ -91,7 +92,7 @@ def power_noise(rng: np.random.Generator, side: int, beta: float, coarse: float 
     """Noise of power spectrum 1 / f^beta, as a sum of octaves from the length `coarse` downwards."""
     total = np.zeros((side, side), np.float32)
     for octave in range(octaves):
-        total += np.float32(2 ** (-octave * (beta - 2) / 2)) * smooth_noise(rng, side, coarse / 2**octave)
+        total += (2 ** (-octave * (beta - 2) / 2)) * smooth_noise(rng, side, coarse / 2**octave)
     return total
 
 

@@ -6,6 +6,7 @@ Thicknesses are along the beam in the same unit; attenuation is in 1 / unit at a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -84,7 +85,7 @@ class Scene:
 
     def lung(self, sign: int) -> Map:
         """Signed distance to the lung of image left (-1) or right (1), heart and mediastinum left out."""
-        inner = self.x * sign - np.float32(self.chest.mediastinum + 0.03)
+        inner = self.x * sign - (self.chest.mediastinum + 0.03)
         return np.minimum(np.minimum(self.wall, self.above), np.minimum(inner, -self.heart))
 
 
@@ -112,8 +113,8 @@ def _diaphragm(chest: Chest, x: Map, y: Map) -> Map:
 def _heart(chest: Chest, ratio: float, x: Map, y: Map) -> Map:
     """Signed distance to a heart whose greatest width is `ratio` of the thorax's."""
     width = ratio * 2 * chest.width
-    cos, sin = np.cos(chest.tilt), np.sin(chest.tilt)
-    long = width / 2 / np.sqrt(cos**2 + (0.72 * sin) ** 2)
+    cos, sin = math.cos(chest.tilt), math.sin(chest.tilt)
+    long = width / 2 / math.sqrt(cos**2 + (0.72 * sin) ** 2)
     centre = (0.19 * width, chest.domes[1] - 0.07 - 0.3 * width)
     return ellipse(x, y, centre, (long, 0.72 * long), chest.tilt)
 
@@ -128,46 +129,47 @@ def _ribs(chest: Chest, x: Map, y: Map, wall: Map) -> Map:
         up = np.clip((FLOOR - middle) / (FLOOR - APEX), 0, 1)
         half = chest.width * (1 - up**2.4) ** 0.55 + 0.025
         band = slice(*np.searchsorted(rows, (middle - height - 0.06, middle + height + 0.06)))
-        u, v = x[band] / np.float32(half), (y[band] - np.float32(middle)) / np.float32(height)
-        rho = np.sqrt(u * u + v * v) + np.float32(1e-6)
+        u, v = x[band] / half, (y[band] - middle) / height
+        rho = np.sqrt(u * u + v * v) + 1e-6
         steep = physics.norm(u / half, v / height) / rho
         off = np.abs(rho - 1) / np.maximum(steep, 1e-3)  # distance to the loop
         front = soft(v, 0.5)
         reach = soft(np.abs(x[band]) - 0.26 * front, 0.12)  # cartilage near the breastbone
-        r = np.float32(0.028)
+        r = 0.028
         tube = np.sqrt(np.maximum(1 - np.square(off / r), 0))
-        rim = np.sqrt(np.maximum(1 - np.square(off / (r * np.float32(0.72))), 0))
-        bone[band] += (tube - np.float32(0.6) * rim) * (1 - np.float32(0.45) * front) * reach * np.float32(0.075)
-    return bone * (BONE - SOFT) * soft(wall + np.float32(0.07), 0.05)
+        rim = np.sqrt(np.maximum(1 - np.square(off / (r * 0.72)), 0))
+        bone[band] += (tube - 0.6 * rim) * (1 - 0.45 * front) * reach * 0.075
+    return bone * (BONE - SOFT) * soft(wall + 0.07, 0.05)
 
 
 def _skeleton(chest: Chest, x: Map, y: Map, supine: bool) -> Map:
     """Attenuation of spine, clavicles, shoulder blades and humeral heads."""
-    pitch = np.cos(y[:, :1] * np.float32(2 * np.pi / SPINE_PITCH))
-    body = soft(np.float32(0.075) - np.abs(x) + np.float32(0.008) * pitch, 0.02)
-    spine = body * (np.float32(0.085) + np.float32(0.03) * pitch) + 0.04 * soft(0.018 - np.abs(x), 0.02) * (pitch > 0.2)
-    along = (np.abs(x) - np.float32(0.36)) / np.float32(0.3)  # -1 … 1 from breastbone to shoulder
+    pitch = np.cos(y[:, :1] * (2 * np.pi / SPINE_PITCH))
+    body = soft(0.075 - np.abs(x) + 0.008 * pitch, 0.02)
+    spine = body * (0.085 + 0.03 * pitch) + 0.04 * soft(0.018 - np.abs(x), 0.02) * (pitch > 0.2)
+    along = (np.abs(x) - 0.36) / 0.3  # -1 … 1 from breastbone to shoulder
     lift = chest.clavicles * (1.1 if supine else 0.5)
-    middle = np.float32(-0.6) - np.float32(lift) * along + np.float32(0.05) * np.sin(np.float32(2.6) * along)
-    off = np.abs(y - middle) / np.float32(0.034)
+    middle = -0.6 - lift * along + 0.05 * np.sin(2.6 * along)
+    off = np.abs(y - middle) / 0.034
     tube = np.sqrt(np.maximum(1 - off * off, 0)) - 0.55 * np.sqrt(np.maximum(1 - 2 * off * off, 0))
-    clavicle = tube * soft(1 - np.abs(along), 0.08) * np.float32(0.12)
-    inner = np.float32(0.52 if supine else 0.7) + np.float32(0.12) * y
-    blade = soft(np.abs(x) - inner, 0.02) * soft(np.float32(0.42) - np.abs(y + np.float32(0.32)), 0.3)
-    ridge = soft(np.float32(0.02) - np.abs(np.abs(x) - inner - np.float32(0.02)), 0.02) * blade
+    clavicle = tube * soft(1 - np.abs(along), 0.08) * 0.12
+    inner = (0.52 if supine else 0.7) + 0.12 * y
+    blade = soft(np.abs(x) - inner, 0.02) * soft(0.42 - np.abs(y + 0.32), 0.3)
+    ridge = soft(0.02 - np.abs(np.abs(x) - inner - 0.02), 0.02) * blade
     head = physics.chord(radius(np.abs(x), y, (0.98, -0.62), (0.13, 0.14)), 0.07)
-    return (spine + clavicle + 0.014 * blade + 0.02 * ridge + head) * np.float32(BONE - SOFT)
+    return (spine + clavicle + 0.014 * blade + 0.02 * ridge + head) * (BONE - SOFT)
 
 
 def _body(chest: Chest, x: Map, y: Map) -> Map:
     """Thickness of the body: trunk, neck and shoulders."""
-    across = np.abs(x) / np.float32(chest.width + chest.wall)
-    trunk = np.sqrt(np.maximum(1 - across**2.5, 0)) * soft(y + np.float32(0.75), 0.7)
-    neck = np.sqrt(np.maximum(1 - np.square(x / np.float32(0.3)), 0)) * np.float32(0.65)
-    shoulder = np.float32(0.72) * soft(y + np.float32(0.98) - np.float32(0.42) * np.maximum(np.abs(x) - 0.22, 0), 0.2)
-    arm = shoulder * soft(np.float32(0.1) - y, 0.9)
+    across = np.abs(x) / (chest.width + chest.wall)
+    trunk = np.sqrt(np.maximum(1 - across**2.5, 0)) * soft(y + 0.75, 0.7)
+    neck = np.sqrt(np.maximum(1 - np.square(x / 0.3), 0)) * 0.65
+    shoulder = 0.72 * soft(y + 0.98 - 0.42 * np.maximum(np.abs(x) - 0.22, 0), 0.2)
+    axilla = -0.25 + 1.3 * (np.abs(x) - (chest.width + 0.06))
+    arm = shoulder * soft(axilla - y, 0.45)
     breast = sum(physics.chord(radius(x, y, (s * 0.42, 0.38), (0.28, 0.24)), chest.breasts) for s in (-1, 1))
-    return np.float32(chest.depth) * np.maximum(np.maximum(trunk, arm), neck * (y < -0.5)) + breast
+    return chest.depth * np.maximum(np.maximum(trunk, arm), neck * (y < -0.5)) + breast
 
 
 def _tree(rng: np.random.Generator, sign: int) -> tuple[list[Line], list[float]]:
@@ -206,21 +208,21 @@ def _scene(chest: Chest, patient: np.random.Generator, view: str, side: int) -> 
     wall, above = _wall(chest, x, y), _diaphragm(chest, x, y)
     heart = _heart(chest, chest.heart * (1.05 if supine else 1.0), x, y)
     texture = physics.power_noise(patient, side, 2.2, 0.3, 4)
-    vessels = _vessels(patient, side) * np.float32(chest.markings)
-    depth = np.sqrt(np.clip(wall / np.float32(0.42), 0, 1)) * np.float32(chest.depth * 0.8)
-    upper = np.float32(chest.mediastinum) - np.abs(x) + np.float32(0.03) * np.abs(y)
+    vessels = _vessels(patient, side) * chest.markings
+    depth = np.sqrt(np.clip(wall / 0.42, 0, 1)) * (chest.depth * 0.8)
+    upper = chest.mediastinum - np.abs(x) + 0.03 * np.abs(y)
     arch = ellipse(x, y, (chest.mediastinum + 0.025, -0.3), (chest.knob, chest.knob * 1.15))
     trunk = ellipse(x, y, (chest.mediastinum + 0.01, -0.12), (0.075, 0.1))
     middle = np.maximum(soft(upper, 0.06), np.maximum(soft(arch, 0.03), 0.7 * soft(trunk, 0.05)))
     filled = np.maximum(0.85 * middle, 0.72 * soft(heart, 0.035))
     gas = depth * soft(wall, 0.015) * soft(above, 0.03) * (1 - filled)
-    airway = soft(np.float32(0.04) - np.abs(x + np.float32(0.01)), 0.03) * soft(np.float32(-0.2) - y, 0.06)
+    airway = soft(0.04 - np.abs(x + 0.01), 0.03) * soft(-0.2 - y, 0.06)
     bubble = physics.chord(radius(x, y, (0.3, chest.domes[1] + 0.12), (chest.stomach * 1.5, chest.stomach)), 0.12)
     return Scene(
         chest=chest, x=x, y=y, wall=wall, above=above, heart=heart, body=_body(chest, x, y),
-        gas=gas, density=np.float32(ALVEOLI) * (1 + np.float32(0.06) * texture), vessels=vessels,
+        gas=gas, density=ALVEOLI * (1 + 0.06 * texture), vessels=vessels,
         extra=_ribs(chest, x, y, wall) + _skeleton(chest, x, y, supine)
-        - np.float32(SOFT) * (np.float32(0.16) * airway + bubble * soft(-above, 0.04)),
+        - SOFT * (0.16 * airway + bubble * soft(-above, 0.04)),
     )  # fmt: skip
 
 
@@ -238,7 +240,7 @@ def _pneumonia(scene: Scene, rng: np.random.Generator, sign: int) -> Region:
     out = rng.uniform(0.32, 0.46) if y < 0.1 else rng.uniform(0.4, 0.52)
     area = physics.blob(rng, scene.x, scene.y, (sign * out, y), rng.uniform(0.17, 0.27), 0.16)
     patches = physics.smooth_noise(rng, len(scene.x), 0.07)
-    filled = soft(area + np.float32(0.025) * patches, 0.14) * np.float32(rng.uniform(0.6, 0.9))
+    filled = soft(area + 0.025 * patches, 0.14) * rng.uniform(0.6, 0.9)
     filled *= soft(scene.lung(sign), 0.03)
     scene.density += (1 - scene.density) * filled
     scene.vessels *= 1 - filled
@@ -249,40 +251,40 @@ def _effusion(scene: Scene, rng: np.random.Generator, sign: int) -> Region:
     """Fluid on one side's floor, whose surface climbs the wall."""
     level = scene.chest.domes[sign > 0] + rng.uniform(-0.38, 0.06)
     climb = rng.uniform(0.12, 0.25)
-    near = np.exp(-np.maximum(scene.wall, 0) / np.float32(0.09))
-    under = scene.y - np.float32(level) + np.float32(climb) * near
+    near = np.exp(-np.maximum(scene.wall, 0) / 0.09)
+    under = scene.y - level + climb * near
     cavity = soft(scene.wall, 0.015) * soft(scene.above, 0.03) * soft(scene.x * sign, 0.02)
     fluid = soft(under, 0.05) * cavity
-    scene.gas *= 1 - np.float32(0.95) * fluid
+    scene.gas *= 1 - 0.95 * fluid
     return (fluid > 0.5) & (scene.lung(sign) > 0)
 
 
 def _pneumothorax(scene: Scene, rng: np.random.Generator, sign: int) -> Region:
     """Air between wall and lung, widest at the apex; the retracted lung's edge is a thin line."""
     gap, low = rng.uniform(0.12, 0.3), rng.uniform(0.35, 0.8)
-    height = np.clip((scene.y - np.float32(APEX)) / np.float32(FLOOR - APEX), 0, 1)
-    edge = scene.wall - np.float32(gap) * (1 - np.float32(low) * height)
-    half = scene.x * sign > np.float32(scene.chest.mediastinum)
+    height = np.clip((scene.y - APEX) / (FLOOR - APEX), 0, 1)
+    edge = scene.wall - gap * (1 - low * height)
+    half = scene.x * sign > scene.chest.mediastinum
     free = soft(-edge, 0.012) * half
-    scene.density *= 1 - np.float32(0.95) * free
+    scene.density *= 1 - 0.95 * free
     lung = (1 - free) * half
-    scene.density += lung * (scene.gas > 0) * np.float32(0.12 * gap / 0.3)
+    scene.density += lung * (scene.gas > 0) * (0.12 * gap / 0.3)
     scene.vessels *= 1 - free
-    pleura = np.exp(-np.square(edge / np.float32(0.008))) * half * soft(scene.lung(sign), 0.02)
-    scene.extra += np.float32(0.3) * pleura
+    pleura = np.exp(-np.square(edge / 0.008)) * half * soft(scene.lung(sign), 0.02)
+    scene.extra += 0.3 * pleura
     return (free > 0.5) & (scene.lung(sign) > 0)
 
 
 def _nodule(scene: Scene, rng: np.random.Generator, sign: int) -> Region:
     """One round body of soft tissue in the lung."""
-    size = rng.uniform(0.06, 0.14)
+    size = rng.uniform(0.07, 0.15)
     y = rng.uniform(-0.48, scene.chest.domes[sign > 0] - size - 0.02)
     low, high = scene.chest.mediastinum + 0.14, scene.chest.width * (0.62 if y < -0.3 else 0.82) - size
     if sign > 0 and y > 0:
         low = 0.42
     centre = (sign * rng.uniform(low, max(high, low + 0.01)), y)
     area = physics.blob(rng, scene.x, scene.y, centre, size, 0.06)
-    scene.extra += np.float32(SOFT * 0.85) * np.sqrt(np.maximum(area, 0) * np.float32(4 * size))
+    scene.extra += (SOFT * 1.15) * np.sqrt(np.maximum(area, 0) * (4 * size))
     return area > 0
 
 
@@ -294,8 +296,8 @@ def _edema(scene: Scene, rng: np.random.Generator, sign: int) -> Region:
     wings = np.zeros_like(scene.x)
     for s in (-1, 1):
         rho = radius(scene.x, scene.y, (s * 0.27, height), (reach, reach * 1.35), s * 0.25)
-        wings = np.maximum(wings, soft(1 - rho + np.float32(0.13) * patches, 0.75) * soft(scene.lung(s), 0.03))
-    filled = np.float32(fullness) * wings
+        wings = np.maximum(wings, soft(1 - rho + 0.13 * patches, 0.75) * soft(scene.lung(s), 0.03))
+    filled = fullness * wings
     scene.density += (1 - scene.density) * filled
     scene.vessels *= 1 + wings
     return filled > 0.2
@@ -311,7 +313,7 @@ def _atelectasis(scene: Scene, rng: np.random.Generator, sign: int) -> Region:
         centre = (sign * rng.uniform(0.36, 0.48), y)
         axes = (rng.uniform(0.15, 0.24), rng.uniform(0.024, 0.036))
         band = soft(ellipse(scene.x, scene.y, centre, axes, sign * rng.uniform(-0.15, 0.3)), 0.025) * inside
-        scene.extra += np.float32(rng.uniform(0.7, 1.0)) * band
+        scene.extra += rng.uniform(0.7, 1.0) * band
         mask |= band > 0.4
     return mask
 
@@ -325,23 +327,24 @@ def _devices(scene: Scene, rng: np.random.Generator, sign: int) -> Region:
     vein = np.array([-0.1, -0.42])
     bend = vein + np.array([sign * 0.06, -0.16])
     down = (1 - t) ** 3 * entry + 3 * (1 - t) ** 2 * t * bend + 3 * (1 - t) * t**2 * vein + t**3 * atrium
-    paced, tubed = rng.random() < 0.55, rng.random() < 0.6
+    paced, tubed = rng.random() < 0.6, rng.random() < 0.6
     apex = np.array([rng.uniform(0.2, 0.3), scene.chest.domes[1] - rng.uniform(0.06, 0.12)])
     loop = (1 - t) ** 2 * atrium + 2 * t * (1 - t) * np.array([-0.06, apex[1] + 0.05]) + t**2 * apex
     tip = rng.uniform(-0.34, -0.26)
-    lines, widths, values = [down], [0.018], [1.1]
+    lines, widths, values = [down], [0.024], [1.6]
     mask = np.zeros(scene.x.shape, bool)
     if paced:
-        lines, widths, values = [np.vstack([down, loop])], [0.02], [1.6]
+        lines, widths, values = [np.vstack([down, loop])], [0.024], [2.2]
         box = (entry[0] + sign * 0.1, entry[1] + 0.06)
         case = soft(1 - (radius(scene.x, scene.y, box, (0.11, 0.09), 0.2) ** 3), 0.2)
-        scene.extra += np.float32(METAL * 0.035) * case
+        scene.extra += (METAL * 0.035) * case
         mask |= case > 0.5
     if tubed or not paced:
-        tube = np.stack([np.full(2, -0.005), np.array([-1.1, tip])], axis=1)
-        lines += [tube + (-0.02, 0.0), tube + (0.02, 0.0)]
-        widths += [0.012, 0.012]
-        values += [0.9, 0.9]
+        offset = np.array([0.022, 0.0])
+        tube = np.array([[-0.005, -1.1], [-0.005, tip]])
+        lines += [tube - offset, tube + offset]
+        widths += [0.016, 0.016]
+        values += [1.5, 1.5]
     drawn = physics.strands(side, lines, widths, values)
     scene.extra += drawn
     return mask | (drawn > 0.3)
@@ -361,13 +364,12 @@ FINDINGS: dict[str, tuple[Find, bool]] = {  # and whether it has a side
 
 def _detect(scene: Scene, rng: np.random.Generator, size: int) -> Map:
     """What the detector shows: primary and scattered quanta, noise, the logarithm, a window of it."""
-    chest = scene.chest
     blood = np.minimum(scene.vessels, scene.gas) * soft(scene.gas, 0.3)
     line = SOFT * (scene.body - scene.gas * (1 - scene.density) + blood) + scene.extra
     primary = np.exp(-np.maximum(line, 0)).astype(np.float32)
     wide = max(3, size // 4)
     scattered = ndimage.uniform_filter(ndimage.uniform_filter(primary, wide, mode="nearest"), wide, mode="nearest")
-    return primary + np.float32(rng.uniform(0.04, 0.12)) * scattered
+    return primary + rng.uniform(0.04, 0.12) * scattered
 
 
 def _develop(light: Map, chest: Chest, rng: np.random.Generator) -> Map:
@@ -375,11 +377,11 @@ def _develop(light: Map, chest: Chest, rng: np.random.Generator) -> Map:
     size = len(light)
     quanta = rng.uniform(6e3, 4e4) * (128 / size) ** 0.5
     sharp = ndimage.gaussian_filter(light, rng.uniform(0.25, 0.65) * size / 128, truncate=3)
-    dense = -np.log(physics.counted(rng, sharp * np.float32(quanta)) / np.float32(quanta))
+    dense = -np.log(physics.counted(rng, sharp * quanta) / quanta)
     low = SOFT * chest.depth * rng.uniform(0.32, 0.4)
     high = SOFT * chest.depth * rng.uniform(0.92, 1.05)
-    shown = np.clip((dense - np.float32(low)) / np.float32(high - low), 0, 1.15)
-    return np.tanh(np.float32(1.25) * shown ** np.float32(rng.uniform(0.85, 1.2))) * np.float32(1.05)
+    shown = np.clip((dense - low) / (high - low), 0, 1.15)
+    return np.tanh(1.25 * shown ** rng.uniform(0.85, 1.2)) * 1.05
 
 
 def _marker(rng: np.random.Generator, size: int) -> Map:
@@ -401,7 +403,8 @@ def draw_chest(
     if finding == "cardiomegaly":
         chest = replace(chest, heart=ratio)
     scene = _scene(chest, patient, view, physics.canvas_side(size))
-    mask, side = np.zeros((size, size), bool), None
+    mask = np.zeros((size, size), bool)
+    side: Side | None = None
     pose = physics.Pose(
         angle=acquisition.normal(0, 0.03),
         zoom=acquisition.uniform(1.0, 1.12),
@@ -411,7 +414,7 @@ def draw_chest(
     if finding is not None:
         find, lateral = FINDINGS[finding]
         mask = pose.place_mask(find(scene, patient, sign), size)
-        side: Side | None = ("left" if sign > 0 else "right") if lateral else None
+        side = ("left" if sign > 0 else "right") if lateral else None
     light = pose.place(_detect(scene, acquisition, size), size)
     shown = _develop(light, chest, acquisition)
     marker = _marker(acquisition, size)
