@@ -103,9 +103,7 @@ def draw_all(pictures: int, seed: int, progress: Progress) -> tuple[NDArray[np.u
     return np.concatenate(images), captions
 
 
-def batches(
-    images: NDArray[np.uint8], captions: list[list[str]], config: ModelConfig, seed: int
-) -> Iterator[Batch]:
+def batches(images: NDArray[np.uint8], captions: list[list[str]], config: ModelConfig, seed: int) -> Iterator[Batch]:
     """Shuffled epochs without end. Equal captions are one class (UniCL)."""
     rng = np.random.default_rng([seed, 1])
     tokenizer = Tokenizer.packaged()
@@ -135,7 +133,10 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
     steps = int(pictures * EPOCHS / BATCH)
     recipe = FitConfig(steps=steps)
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[say]}"), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[say]}"),
+        TimeRemainingColumn(),
         console=console,
     )
     with bar as progress:

@@ -33,7 +33,7 @@ def _gather(rows: Tensor) -> Tensor:
     """[n, …] of each process → [N, …] of all, by rank."""
     if not (dist.is_available() and dist.is_initialized()):
         return rows
-    gathered: Tensor = _Gather.apply(rows)
+    gathered: Tensor = _Gather.apply(rows)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
     return gathered
 
 

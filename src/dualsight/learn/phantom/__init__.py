@@ -1,0 +1,1 @@
+"""Procedural pictures with findings, captions and masks."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dualsight.learn.phantom import (
     ct,
     dermoscopy,
+    endoscopy,
     fundus,
     histology,
     mammography,
@@ -31,6 +32,7 @@ MODALITIES: tuple[Modality, ...] = (
     *fundus.MODALITIES,
     *dermoscopy.MODALITIES,
     *histology.MODALITIES,
+    *endoscopy.MODALITIES,
 )
 
 HELD_OUT = 1_000_000_000
@@ -66,7 +68,9 @@ class Phantom:
         return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 
-def draw(modality: Modality, view: str, finding: str | None, *, patient: int, image: int = 0, size: int = 256) -> Phantom:
+def draw(
+    modality: Modality, view: str, finding: str | None, *, patient: int, image: int = 0, size: int = 256
+) -> Phantom:
     """The picture `image` of `patient`: the same numbers give the same bytes."""
     anatomy = np.random.default_rng([patient, 0])
     acquisition = np.random.default_rng([patient, 1, image])

@@ -147,7 +147,7 @@ def _sclerosis(rng: np.random.Generator, head: Head, space: Space) -> Change:
         centre = (sign * (base[0] + out * math.cos(angle)), base[1] + out * math.sin(angle))
         oval = ellipse(space.x, space.y, centre, (long, wide), sign * angle)
         inside = np.maximum(inside, oval)
-    inside = _within(inside, -ventricles(head, space), folds(head, space) - 0.3 * head.cortex)
+    inside = _within(inside, -ventricles(head, space), space.depth - np.float32(0.11))  # below the cortex
     return Change(head, space, ((soft(inside, 0.025), PLAQUE),), inside, None)
 
 

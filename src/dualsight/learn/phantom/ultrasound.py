@@ -220,14 +220,14 @@ def _hydronephrosis(rng: np.random.Generator, scene: Scene) -> Map:
 
 def _mass(rng: np.random.Generator, scene: Scene) -> Map:
     """A solid tumour of the liver: brighter, or darker with a halo."""
-    radius = rng.uniform(0.075, 0.15)
+    radius = rng.uniform(0.085, 0.15)
     inside = blob(rng, scene.x, scene.z, _in_liver(rng), radius, 0.12)
     texture = scene.field(2.5)
     if rng.random() < 0.5:
         scene.tissue.fill(scene.step(inside), rng.uniform(9, 13) + 2.5 * texture, 4)
     else:
-        scene.tissue.fill(scene.step(inside), rng.uniform(-16, -12), 4)
-        core = rng.uniform(-9, -3)
+        scene.tissue.fill(scene.step(inside), rng.uniform(-20, -15), 4)
+        core = rng.uniform(-12, -6)
         scene.tissue.fill(scene.step(inside - 0.25 * radius, 0.015), core + 3 * texture, 4)
     return np.asarray(inside, np.float32)
 
