@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -33,9 +34,9 @@ from dualsight.model.dual import DualEncoder
 from dualsight.text.tokenizer import Tokenizer
 
 SEED = 20_261_124
-PICTURES = 48_000
+PICTURES = 36_000
 BATCH = 64
-EPOCHS = 2.6
+EPOCHS = 2.8
 CHUNK = 500
 CAPTIONS_EACH = 4  # different wordings drawn for each picture
 
@@ -78,12 +79,12 @@ TEST:
 def draw_chunk(task: tuple[int, int]) -> tuple[NDArray[np.uint8], list[list[str]]]:
     """Pictures [CHUNK, H, W, 3] of patients from `first` on, and captions of each.
 
-    A third is drawn larger and resized as a user's picture would be.
+    One in six chunks is drawn larger and resized, as a user's pictures are.
     """
     first, seed = task
     preprocessing = parse_config(CONFIG).preprocessing
     rng = np.random.default_rng([seed, first])
-    size = (preprocessing.height, preprocessing.height, 2 * preprocessing.height)[first // CHUNK % 3]
+    size = preprocessing.height * (2 if first // CHUNK % 6 == 5 else 1)
     pictures, captions = [], []
     for phantom in draw_many(first, CHUNK, size=size):
         pictures.append(resize(phantom.pixels, preprocessing))
@@ -95,7 +96,7 @@ def draw_all(pictures: int, seed: int, progress: Progress) -> tuple[NDArray[np.u
     """The training set, drawn by as many processes as there are cores."""
     task = progress.add_task("drawing phantoms", total=pictures)
     images, captions = [], []
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+    with _one_thread_each(), multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         for chunk, words in pool.imap(draw_chunk, [(i, seed) for i in range(0, pictures, CHUNK)]):
             images.append(chunk)
             captions.extend(words)

@@ -28,7 +28,7 @@ class FitConfig:
     weight_decay: float = 0.05
     warmup_steps: int = 100
     clip_norm: float = 1.0
-    ema_decay: float = 0.99
+    ema_decay: float = 0.995
 
 
 @dataclass(frozen=True, slots=True)
