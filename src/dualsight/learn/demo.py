@@ -104,6 +104,19 @@ def draw_all(pictures: int, seed: int, progress: Progress) -> tuple[NDArray[np.u
     return np.concatenate(images), captions
 
 
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started here compute in one thread: two that each take all cores only wait for one another."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
 def batches(images: NDArray[np.uint8], captions: list[list[str]], config: ModelConfig, seed: int) -> Iterator[Batch]:
     """Shuffled epochs without end. Equal captions are one class (UniCL)."""
     rng = np.random.default_rng([seed, 1])
@@ -136,7 +149,6 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[say]}"),
         TimeRemainingColumn(),
         console=console,
     )
