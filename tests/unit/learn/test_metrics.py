@@ -97,3 +97,9 @@ def test_interval_with_one_positive_has_both_kinds_in_every_resample() -> None:
 
 def test_interval_of_an_undefined_auc() -> None:
     assert np.isnan(auc_interval(np.arange(4.0), np.zeros(4, dtype=bool), np.random.default_rng(0))).all()
+
+
+def test_interval_is_undefined_with_a_nan_score_though_no_resample_draws_it() -> None:
+    scores, positives = np.append(np.arange(5.0), np.nan), np.arange(6) % 2 == 0
+    intervals = [auc_interval(scores, positives, np.random.default_rng(seed), n=1) for seed in range(10)]
+    assert np.isnan(intervals).all()
