@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,9 @@ from dualsight.image.dicom_file import DicomFile, PixelElement, damage
 from dualsight.image.limits import Limits
 
 _COLOUR = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
+# pydicom's decoding plugins, in the order in which they are asked. GDCM is left out: it ends the process on some
+# damaged JPEGs, and what it reads the others read as well.
+_PLUGINS = ("pillow", "pyjpegls", "pylibjpeg", "pydicom")
 _ONE_SAMPLE = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
 
 
@@ -131,11 +135,12 @@ def iter_stored(file: DicomFile, pixels: PixelElement, module: PixelModule, sour
 
     Raises UnsupportedImage for a transfer syntax without decoder, UnreadableImage if a frame is missing or damaged.
     """
-    try:
-        decoder = get_decoder(file.transfer_syntax)
-    except NotImplementedError:
-        problem = f"no decoder for the transfer syntax {file.transfer_syntax.name}"
-        raise UnsupportedImage(problem, source=source) from None
+    with damage(source, "the transfer syntax is damaged"):
+        try:
+            decoder = get_decoder(file.transfer_syntax)
+        except NotImplementedError:
+            problem = f"no decoder for the transfer syntax {file.transfer_syntax.name}"
+            raise UnsupportedImage(problem, source=source) from None
     if decoder.is_native:
         yield from _iter_native(file, pixels, module, decoder, source)
     else:
@@ -196,16 +201,30 @@ def _check_codestream(data: bytes, module: PixelModule, source: str, frame: int)
 
 
 def _decode(data: bytes, pixels: PixelElement, module: PixelModule, decoder: Decoder) -> StoredFrame:
-    """One compressed frame, a second time with its scan header mended if it fails."""
+    """One compressed frame by the first decoder that can; in a second round with its scan header mended.
+
+    Raises RuntimeError if none can.
+    """
     options = _options(module, pixels, 1)
+    mended = mend_scan_header(data)
+    for encoded in (data, mended) if mended != data else (data,):
+        for plugin in _PLUGINS:
+            if plugin in decoder.available_plugins:
+                with suppress(Exception), _panics_as_errors():  # the next one may read it; else the error below
+                    buffer = encapsulate([encoded])
+                    return _as_stored(*decoder.as_array(buffer, index=0, raw=True, decoding_plugin=plugin, **options))
+    raise RuntimeError("no decoder could read the frame")
+
+
+@contextmanager
+def _panics_as_errors() -> Iterator[None]:
+    """A Rust decoder's panic, which PyO3 raises past `Exception`, as a RuntimeError: memory is sound after it."""
     try:
-        decoded = decoder.as_array(encapsulate([data]), index=0, raw=True, **options)
-    except RuntimeError:
-        mended = mend_scan_header(data)
-        if mended == data:
-            raise
-        decoded = decoder.as_array(encapsulate([mended]), index=0, raw=True, **options)
-    return _as_stored(*decoded)
+        yield
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise RuntimeError("the decoder panicked") from None
+        raise
 
 
 def _options(module: PixelModule, pixels: PixelElement, n_frames: int) -> dict[str, Any]:
