@@ -95,7 +95,7 @@ def _wall(chest: Chest, x: Map, y: Map) -> Map:
     up = np.clip((FLOOR - rows) / (FLOOR - APEX), 0, 1)
     half = chest.width * (1 - up**2.4) ** 0.55
     slope = np.gradient(half, rows)
-    side = (half[:, None] - np.abs(x)) / np.sqrt(1 + np.minimum(slope, 8) ** 2)[:, None]
+    side = (half[:, None] - np.abs(x[:1])) / np.sqrt(1 + np.minimum(slope, 8) ** 2)[:, None]
     columns = np.abs(x[0])
     top = APEX + 0.03 + 1.6 * np.square(columns - 0.3)
     return np.minimum(side, y - top[None, :]).astype(np.float32)
@@ -144,29 +144,31 @@ def _ribs(chest: Chest, x: Map, y: Map, wall: Map) -> Map:
 
 def _skeleton(chest: Chest, x: Map, y: Map, supine: bool) -> Map:
     """Attenuation of spine, clavicles, shoulder blades and humeral heads."""
+    out = np.abs(x[:1])  # most depends on one coordinate only
     pitch = np.cos(y[:, :1] * (2 * np.pi / SPINE_PITCH))
-    body = soft(0.075 - np.abs(x) + 0.008 * pitch, 0.02)
-    spine = body * (0.085 + 0.03 * pitch) + 0.04 * soft(0.018 - np.abs(x), 0.02) * (pitch > 0.2)
-    along = (np.abs(x) - 0.36) / 0.3  # -1 … 1 from breastbone to shoulder
+    body = soft(0.075 - out + 0.008 * pitch, 0.02)
+    spine = body * (0.085 + 0.03 * pitch) + 0.04 * soft(0.018 - out, 0.02) * (pitch > 0.2)
+    along = (out - 0.36) / 0.3  # -1 … 1 from breastbone to shoulder
     lift = chest.clavicles * (1.1 if supine else 0.5)
     middle = -0.6 - lift * along + 0.05 * np.sin(2.6 * along)
     off = np.abs(y - middle) / 0.034
     tube = np.sqrt(np.maximum(1 - off * off, 0)) - 0.55 * np.sqrt(np.maximum(1 - 2 * off * off, 0))
     clavicle = tube * soft(1 - np.abs(along), 0.08) * 0.12
-    inner = (0.52 if supine else 0.7) + 0.12 * y
-    blade = soft(np.abs(x) - inner, 0.02) * soft(0.42 - np.abs(y + 0.32), 0.3)
-    ridge = soft(0.02 - np.abs(np.abs(x) - inner - 0.02), 0.02) * blade
+    inner = (0.52 if supine else 0.7) + 0.12 * y[:, :1]
+    blade = soft(out - inner, 0.02) * soft(0.42 - np.abs(y[:, :1] + 0.32), 0.3)
+    ridge = soft(0.02 - np.abs(out - inner - 0.02), 0.02) * blade
     head = physics.chord(radius(np.abs(x), y, (0.98, -0.62), (0.13, 0.14)), 0.07)
     return (spine + clavicle + 0.014 * blade + 0.02 * ridge + head) * (BONE - SOFT)
 
 
 def _body(chest: Chest, x: Map, y: Map) -> Map:
     """Thickness of the body: trunk, neck and shoulders."""
-    across = np.abs(x) / (chest.width + chest.wall)
-    trunk = np.sqrt(np.maximum(1 - across**2.5, 0)) * soft(y + 0.75, 0.7)
-    neck = np.sqrt(np.maximum(1 - np.square(x / 0.3), 0)) * 0.65
-    shoulder = 0.72 * soft(y + 0.98 - 0.42 * np.maximum(np.abs(x) - 0.22, 0), 0.2)
-    axilla = -0.25 + 1.3 * (np.abs(x) - (chest.width + 0.06))
+    out = np.abs(x[:1])
+    across = out / (chest.width + chest.wall)
+    trunk = np.sqrt(np.maximum(1 - across**2.5, 0)) * soft(y[:, :1] + 0.75, 0.7)
+    neck = np.sqrt(np.maximum(1 - np.square(out / 0.3), 0)) * 0.65
+    shoulder = 0.72 * soft(y + 0.98 - 0.42 * np.maximum(out - 0.22, 0), 0.2)
+    axilla = -0.25 + 1.3 * (out - (chest.width + 0.06))
     arm = shoulder * soft(axilla - y, 0.45)
     breast = sum(physics.chord(radius(x, y, (s * 0.42, 0.38), (0.28, 0.24)), chest.breasts) for s in (-1, 1))
     return chest.depth * np.maximum(np.maximum(trunk, arm), neck * (y < -0.5)) + breast
@@ -210,7 +212,7 @@ def _scene(chest: Chest, patient: np.random.Generator, view: str, side: int) -> 
     texture = physics.power_noise(patient, side, 2.2, 0.3, 4)
     vessels = _vessels(patient, side) * chest.markings
     depth = np.sqrt(np.clip(wall / 0.42, 0, 1)) * (chest.depth * 0.8)
-    upper = chest.mediastinum - np.abs(x) + 0.03 * np.abs(y)
+    upper = chest.mediastinum - np.abs(x[:1]) + 0.03 * np.abs(y[:, :1])
     arch = ellipse(x, y, (chest.mediastinum + 0.025, -0.3), (chest.knob, chest.knob * 1.15))
     trunk = ellipse(x, y, (chest.mediastinum + 0.01, -0.12), (0.075, 0.1))
     middle = np.maximum(soft(upper, 0.06), np.maximum(soft(arch, 0.03), 0.7 * soft(trunk, 0.05)))
