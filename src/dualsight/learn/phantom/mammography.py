@@ -18,7 +18,7 @@ from dualsight.learn.phantom import physics
 from dualsight.learn.phantom.base import Drawing, Modality, Side
 from dualsight.learn.phantom.physics import Map, ellipse, soft
 
-FAT, GLAND, MASS, CALCIUM = 5.4, 9.6, 10.4, 120.0  # attenuation, 1 / unit
+FAT, GLAND, CALCIUM = 5.4, 9.6, 120.0  # attenuation, 1 / unit
 THICK = 0.42  # compressed
 
 
