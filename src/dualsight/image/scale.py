@@ -51,4 +51,4 @@ def to_8_bit(
 
 def _stretched(values: NDArray[Any], start: float, half_span: float) -> NDArray[np.uint8]:
     halves = values.astype(np.float64) / 2 - start / 2
-    return np.rint(halves * (255 / half_span)).astype(np.uint8)
+    return np.rint(halves / half_span * 255).astype(np.uint8)

@@ -7,6 +7,7 @@ they are consumed; of a folder no more is held than the names in it.
 from __future__ import annotations
 
 import csv
+import glob
 import os
 import stat
 import zipfile
@@ -67,7 +68,7 @@ def scan(sources: str | Path | Iterable[str | Path], *, limits: Limits | None = 
         elif path.is_file() and _is_zip(path):
             yield from _archive(path, limits)
         elif not path.exists() and any(sign in str(source) for sign in "*?["):
-            yield from _glob(path, limits)
+            yield from _glob(str(source), limits)
         else:
             yield Item(name=str(source), content=path)
 
@@ -84,13 +85,13 @@ def _walk(folder: Path, limits: Limits) -> Iterator[Item | Skipped]:
             yield Skipped(name=str(error.filename), reason=f"cannot be listed ({error.strerror})")
 
 
-def _glob(pattern: Path, limits: Limits) -> Iterator[Item | Skipped]:
-    found = sorted(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
+def _glob(pattern: str, limits: Limits) -> Iterator[Item | Skipped]:
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob does not leave out hidden files
     if not found:
-        yield Item(name=str(pattern), content=pattern)
-    for path in found:
-        if path.is_file():
-            yield from _found(path, limits)
+        yield Item(name=pattern, content=Path(pattern))
+    for name in found:
+        if Path(name).is_file():
+            yield from _found(Path(name), limits)
 
 
 def _found(path: Path, limits: Limits) -> Iterator[Item | Skipped]:

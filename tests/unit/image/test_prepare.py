@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from dualsight.errors import ConfigError, ImageTooLarge, UnsupportedImage
+from dualsight.image.frame import Frame
+from dualsight.image.prepare import Preprocessing, normalise, prepare, resize
+from golden import HERE, SEED, Golden, recipe
+
+IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+OFFICIAL = Preprocessing(height=480, width=480, **IMAGENET)
+INDEX = json.loads((HERE / "preprocess" / "index.json").read_text())
+
+
+def picture(entry: dict[str, Any]) -> NDArray[np.uint8]:
+    values = recipe.image(entry["image"], entry["height"], entry["width"], entry["channels"], SEED)
+    values = values.reshape(entry["height"], entry["width"], -1)
+    return np.repeat(values, 3 // values.shape[2], axis=2)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", INDEX)
+def test_resized_bytes_equal_the_reference(name: str) -> None:
+    entry = INDEX[name]
+    preprocessing = Preprocessing(height=480, width=480, center_crop=entry["center_crop"], **IMAGENET)
+    with np.load(HERE / "preprocess" / "resized_uint8.npz") as expected:
+        resized = resize(picture(entry), preprocessing)
+        np.testing.assert_array_equal(resized, expected[name])
+    pixels = normalise(resized, preprocessing)
+    assert pixels.mean() == pytest.approx(entry["pixels_mean"], abs=1e-6)  # a sum of 691,200 float32
+    assert pixels.std() == pytest.approx(entry["pixels_std"], abs=1e-6)
+
+
+@pytest.mark.parity
+def test_pixels_equal_the_reference_to_the_bit() -> None:
+    golden = Golden("davit")
+    small = Preprocessing(height=96, width=96, **IMAGENET)
+    frames = [Frame(pixels=image, source="golden") for image in golden.images()]
+    pixels = np.stack([prepare(frame, small) for frame in frames])
+    np.testing.assert_array_equal(pixels, golden.expected["pixels"])
+    assert pixels.dtype == np.float32
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 64), st.booleans())
+def test_any_size_comes_out_at_the_size_asked_for(height: int, width: int, side: int, crop: bool) -> None:
+    preprocessing = Preprocessing(height=side, width=side, center_crop=crop, **IMAGENET)
+    frame = Frame(pixels=np.full((height, width, 3), 7, np.uint8), source="grey")
+    pixels = prepare(frame, preprocessing)
+    assert pixels.shape == (3, side, side)
+    assert np.ptp(pixels, axis=(1, 2)).max() == 0  # a constant stays one
+
+
+def test_height_and_width_are_not_exchanged() -> None:
+    preprocessing = Preprocessing(height=10, width=20, **IMAGENET)
+    assert resize(np.zeros((30, 30, 3), np.uint8), preprocessing).shape == (10, 20, 3)
+
+
+def test_interpolation_is_the_one_asked_for() -> None:
+    step = np.repeat(np.array([0, 255], np.uint8), 8)[None, :, None] * np.ones((4, 1, 3), np.uint8)
+    nearest = Preprocessing(height=4, width=31, interpolation="nearest", **IMAGENET)
+    bicubic = Preprocessing(height=4, width=31, **IMAGENET)
+    assert set(np.unique(resize(step, nearest))) == {0, 255}
+    assert len(np.unique(resize(step, bicubic))) > 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+)
+def test_only_rgb_bytes_are_resized(wrong: NDArray[Any]) -> None:
+    with pytest.raises(UnsupportedImage, match=r"scan\.png: .* is not uint8"):
+        resize(wrong, OFFICIAL, source="scan.png")
+
+
+def test_a_hairline_is_not_enlarged_to_gigabytes_for_its_centre() -> None:
+    crop = Preprocessing(height=480, width=480, center_crop=True, **IMAGENET)
+    with pytest.raises(ImageTooLarge, match="too narrow"):
+        resize(np.zeros((1, 100_000, 3), np.uint8), crop)
+    assert resize(np.zeros((1, 100_000, 3), np.uint8), OFFICIAL).shape == (480, 480, 3)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"height": 0},
+        {"interpolation": "hamming"},
+        {"std": (0.2, 0.2, 0.0)},
+        {"mean": (0.5, 0.5)},
+        {"width": 240, "center_crop": True},
+    ],
+)
+def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        Preprocessing(**{"height": 480, "width": 480, **IMAGENET, **wrong})
