@@ -11,6 +11,7 @@ from dataclasses import dataclass
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # 0xF7 is JPEG-LS
 _SEQUENTIAL_DCT = frozenset({0xC0, 0xC1})
 _START_OF_SCAN = 0xDA
+_END = b"\xff\xd9"
 _MAX_TILES = 65_535  # ITU T.800 A.4.2
 
 
@@ -50,6 +51,11 @@ def _read_siz(siz: bytes) -> Codestream | None:
     x, y, x0, y0, tile_x, tile_y, tile_x0, tile_y0 = (int.from_bytes(siz[i : i + 4], "big") for i in range(4, 36, 4))
     tiles = -((tile_x0 - x) // tile_x) * -((tile_y0 - y) // tile_y) if tile_x and tile_y else 0
     return Codestream("jpeg2000", y - y0, x - x0, int.from_bytes(siz[36:38], "big"), tiles=tiles)
+
+
+def is_complete(data: bytes) -> bool:
+    """True if the end marker, the same in all three standards, is there; a little padding may follow it."""
+    return _END in data[-32:]
 
 
 def mend_scan_header(data: bytes) -> bytes:

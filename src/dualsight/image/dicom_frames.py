@@ -13,7 +13,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
-from dualsight.image.codestream import mend_scan_header, read_codestream
+from dualsight.image.codestream import is_complete, mend_scan_header, read_codestream
 from dualsight.image.dicom_file import DicomFile, PixelElement, damage
 from dualsight.image.limits import Limits
 
@@ -189,10 +189,15 @@ def _iter_encapsulated(
 
 
 def _check_codestream(data: bytes, module: PixelModule, source: str, frame: int) -> None:
-    """Refuses a picture whose own size is not the header's, before a decoder makes room for it."""
+    """Refuses a picture whose own size is not the header's, before a decoder makes room for it, and one cut short.
+
+    Of the latter some decoders make a grey one, and CharLS never comes back.
+    """
     codestream = read_codestream(data)
     if codestream is None:
         return
+    if not is_complete(data):
+        raise UnreadableImage("truncated: the compressed picture has no end marker", source=source, frame=frame)
     found = (codestream.rows, codestream.columns, codestream.samples)
     if not codestream.is_sane or found != (module.rows, module.columns, module.samples_per_pixel):
         expected = f"{module.rows} × {module.columns} × {module.samples_per_pixel}"
