@@ -40,9 +40,11 @@ class Section:
         self.seen: set[str] = set()
 
     def error(self, key: str, problem: str, hint: str = "") -> ConfigError:
+        """What is wrong with a key, with its file and place."""
         return ConfigError(f"{self.file}: {self.place}{key} {problem}", hint=hint)
 
     def section(self, key: str) -> Section:
+        """The mapping under a key."""
         value = self.values.get(key)
         self.seen.add(key)
         if not isinstance(value, Mapping):
@@ -72,6 +74,7 @@ class Section:
         return tuple(kind(v) for v in values)
 
     def refuse_unknown(self, passed_over: frozenset[str]) -> None:
+        """Raises ConfigError for a key that nobody asked for and that is not to be passed over."""
         unknown = sorted(set(self.values) - self.seen - passed_over)
         if unknown:
             raise self.error(unknown[0], "is a key that dualsight does not know", "a typing mistake, or a newer model?")
@@ -230,7 +233,8 @@ def _text_encoder(lang: Section) -> TextConfig:
 
 
 def _preprocessing(root: Section, image: Section, size: tuple[int, int]) -> Preprocessing:
-    crop, interpolation = False, "bicubic"
+    crop = False
+    interpolation: Any = "bicubic"  # which values there are, Preprocessing knows
     if "TEST" in root.values:
         crop = root.section("TEST").get("CENTER_CROP", bool, False)
     if "AUG" in root.values:

@@ -61,7 +61,8 @@ def learning_rate(step: int, config: FitConfig) -> float:
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Matrices and kernels decay; biases, norms, embeddings, depthwise convolutions and the scale do not."""
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         kept = parameter.ndim < 2 or "embedding" in name or ".dw." in name or "position" in name
         (free if kept else decayed).append(parameter)

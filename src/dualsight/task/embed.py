@@ -22,6 +22,7 @@ from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.open import Source, Window
 from dualsight.image.open import open as open_image
 from dualsight.image.prepare import Preprocessing, prepare
+from dualsight.image.source import Item
 from dualsight.text.tokenizer import Tokenizer
 
 Vector = NDArray[np.float32]
@@ -54,7 +55,7 @@ class Failed:
 
 
 def embed_frames(
-    images: Iterable[Source],
+    images: Iterable[Source | Item],
     engine: Engine,
     preprocessing: Preprocessing,
     *,
@@ -96,12 +97,14 @@ def _pooled(frames: Sequence[Embedded]) -> Embedded:
     return replace(frames[0], frame_index=None, vector=(mean / np.linalg.norm(mean)).astype(np.float32))
 
 
-def _prepared(images: Iterable[Source], preprocessing: Preprocessing, window: Window) -> Iterator[Embedded | Failed]:
+def _prepared(
+    images: Iterable[Source | Item], preprocessing: Preprocessing, window: Window
+) -> Iterator[Embedded | Failed]:
     """Sources as pixels; `vector` holds [3, H, W] until the engine has seen it."""
     for index, image in enumerate(images):
         name = source_name(image, index)
         try:
-            for frame in open_image(image, source=name, window=window):
+            for frame in _frames(image, name, window):
                 yield Embedded(
                     index=index,
                     source=frame.source,
@@ -114,10 +117,16 @@ def _prepared(images: Iterable[Source], preprocessing: Preprocessing, window: Wi
             yield Failed(index=index, source=name, error=error)
 
 
-def source_name(image: Source, index: int) -> str:
-    """What to call a source: the path or the frame's own name that the user gave, else its position."""
+def _frames(image: Source | Item, name: str, window: Window) -> Iterator[Frame]:
+    return image.frames(window=window) if isinstance(image, Item) else open_image(image, source=name, window=window)
+
+
+def source_name(image: Source | Item, index: int) -> str:
+    """What to call a source: the path, item or frame's own name that the user gave, else its position."""
     if isinstance(image, Frame):
         return image.source
+    if isinstance(image, Item):
+        return image.name
     if hasattr(image, "__fspath__"):
         return str(image)
     if isinstance(image, str) and len(image) < 512 and not image.startswith("data:"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,14 @@ from dualsight.engine.base import Engine
 from dualsight.engine.torch import TorchEngine
 from dualsight.errors import DualsightError, ImageError
 from dualsight.image.open import Source, Window
+from dualsight.image.source import Item
 from dualsight.task.classify import Classification, label_embeddings, probabilities, ranked
 from dualsight.task.embed import Embedded, Failed, TextEmbedder, embed_frames, pool_frames
 
 OnError = Literal["raise", "skip", "return"]
 Per = Literal["image", "frame"]
 Vectors = NDArray[np.float32]
+Images = Source | Item | Iterable[Source | Item]
 
 DEMO_NOTICE = "demonstration model, trained on procedural phantoms: research software, never for diagnosis"
 
@@ -38,7 +40,8 @@ class Model:
     """Image and text embeddings in one space, and what follows from them. Safe to use from several threads.
 
     `images` is one picture or an iterable of pictures, of any length; a picture is whatever
-    `dualsight.image.open` reads: path, bytes, base64 or data URL, PIL image, numpy array.
+    `dualsight.image.open` reads (path, bytes, base64 or data URL, PIL image, numpy array), or an item of
+    `dualsight.image.scan`.
     `on_error`: "raise" stops at the first bad picture, "skip" leaves it out, "return" puts its ImageError
     in its place. A file of several frames counts as one picture, by the normalised mean of its frames'
     vectors, unless `per="frame"`.
@@ -71,7 +74,7 @@ class Model:
         return self.checkpoint.model.logit_scale.item()
 
     def embed(
-        self, images: Source | Iterable[Source], *, per: Per = "image", window: Window = "auto", batch_size: int = 8
+        self, images: Images, *, per: Per = "image", window: Window = "auto", batch_size: int = 8
     ) -> Iterator[Embedded | Failed]:
         """A stream of embeddings with their metadata, in order; a bad picture is a `Failed` in its place."""
         stream = embed_frames(
@@ -82,7 +85,7 @@ class Model:
     @overload
     def encode_image(
         self,
-        images: Source | Iterable[Source],
+        images: Images,
         *,
         on_error: Literal["raise", "skip"] = "raise",
         window: Window = "auto",
@@ -92,7 +95,7 @@ class Model:
     @overload
     def encode_image(
         self,
-        images: Source | Iterable[Source],
+        images: Images,
         *,
         on_error: Literal["return"],
         window: Window = "auto",
@@ -101,7 +104,7 @@ class Model:
 
     def encode_image(
         self,
-        images: Source | Iterable[Source],
+        images: Images,
         *,
         on_error: OnError = "raise",
         window: Window = "auto",
@@ -130,7 +133,7 @@ class Model:
 
     def classify(
         self,
-        images: Source | Iterable[Source],
+        images: Images,
         labels: Sequence[str],
         *,
         multilabel: bool = False,
@@ -153,7 +156,7 @@ class Model:
 
     def iter_classify(
         self,
-        images: Source | Iterable[Source],
+        images: Images,
         labels: Sequence[str],
         *,
         multilabel: bool = False,
@@ -183,7 +186,7 @@ class Model:
 
     def similarity(
         self,
-        images: Source | Iterable[Source] | None = None,
+        images: Images | None = None,
         texts: str | Sequence[str] | None = None,
         *,
         window: Window = "auto",
@@ -214,12 +217,12 @@ class Model:
             yield item
 
 
-def as_stream(images: Source | Iterable[Source]) -> Iterable[Source]:
+def as_stream(images: Images) -> Iterable[Source | Item]:
     """One picture as a stream of one; a stream as itself; an array [n, H, W, C] as its n pictures."""
     if isinstance(images, np.ndarray) and images.ndim == 4:
         return images
     if isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray)):
         return [images]
     if hasattr(images, "read") or not isinstance(images, Iterable) or hasattr(images, "getbbox"):
-        return [images]  # a file object, a Frame, a PIL image (whose class is iterable in name only)
+        return [cast("Source | Item", images)]  # a file object, an item, a frame, a PIL image
     return images

@@ -212,3 +212,9 @@ def _reading(pieces: Sequence[str]) -> str:
     """Pieces of byte-level BPE as the text they spell, a space after each end of a word."""
     spelt = "".join(piece.removesuffix(END_OF_WORD) + "Ġ" * piece.endswith(END_OF_WORD) for piece in pieces)
     return str(decoders.ByteLevel().decode([spelt])).strip()
+
+
+def spelling(piece: str) -> str:
+    """A piece as the letters it spells, without its end of a word; its stand-ins where it is a part of a letter."""
+    spelt = str(decoders.ByteLevel().decode([piece.removesuffix(END_OF_WORD)]))
+    return piece.removesuffix(END_OF_WORD) if "\ufffd" in spelt else spelt
