@@ -1,0 +1,49 @@
+"""The command line: one command a name, each in its group's file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dualsight import __version__
+from dualsight.interface.cli.classify import classify
+from dualsight.interface.cli.doctor import doctor
+from dualsight.interface.cli.embed import embed, embed_text, similarity
+from dualsight.interface.cli.exits import Commands
+from dualsight.interface.cli.inspect import inspect
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain text: readable everywhere, and quick
+    pretty_exceptions_enable=False,  # they print the values of variables
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dualsight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def describe(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print it")
+    ] = False,
+) -> None:
+    """MedImageInsight, a dual encoder of medical images and text, on your own machine.
+
+    Research software: no output is a diagnosis.
+    """
+
+
+app.command()(classify)
+app.command()(embed)
+app.command("embed-text")(embed_text)
+app.command()(similarity)
+app.command()(inspect)
+app.command()(doctor)

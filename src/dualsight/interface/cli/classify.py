@@ -1,0 +1,105 @@
+"""`dualsight classify`: zero-shot probabilities of labels for pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualsight.interface.cli.exits import FAILURE
+from dualsight.interface.cli.options import (
+    AsCsv,
+    AsJson,
+    Images,
+    ModelName,
+    Per,
+    WindowName,
+    check_one_of,
+    count_sources,
+    find_images,
+    open_model,
+    read_window,
+)
+from dualsight.interface.cli.stderr import show_error, show_progress
+
+
+def classify(
+    images: Images,
+    labels: Annotated[str | None, typer.Option(metavar="A,B,C", help="what to choose from")] = None,
+    labels_file: Annotated[Path | None, typer.Option(metavar="FILE", help="the same, one label a line")] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="a prompt with {label} in it; several are averaged"),
+    ] = None,
+    multilabel: Annotated[
+        bool, typer.Option("--multilabel", help="each label on its own (sigmoid), not one of them (softmax)")
+    ] = False,
+    top: Annotated[int | None, typer.Option(min=1, help="only the N most probable labels")] = None,
+    per: Per = "image",
+    window: WindowName = "auto",
+    model: ModelName = "demo",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Probabilities of labels for pictures, by words alone (zero-shot). Never a diagnosis.
+
+    \b
+    Example:
+      dualsight classify chest.dcm --labels "pneumonia,no finding" --template "x-ray chest anteroposterior {label}"
+    """
+    check_one_of(as_json, as_csv)
+    names = read_labels(labels, labels_file)
+    shown_window = read_window(window)
+    encoder = open_model(model)
+
+    from dualsight.interface.cli.classify_rows import CsvRows, JsonRows, TextRows
+    from dualsight.task.embed import Failed
+
+    stream = encoder.iter_classify(
+        find_images(images),
+        names,
+        multilabel=multilabel,
+        templates=template or ("{label}",),
+        per=per,
+        window=shown_window,
+    )
+    rows = JsonRows(encoder, multilabel, top) if as_json else CsvRows(top) if as_csv else TextRows(top)
+    done = failed = 0
+    for item in show_progress(stream, "classifying", total=count_sources(images), beside_output=True):
+        if isinstance(item, Failed):
+            failed += 1
+            show_error(str(item.error), item.error.hint)
+            rows.fail(item)
+        else:
+            done += 1
+            rows.add(item)
+    rows.close()
+    if not done and not failed:
+        show_error("no pictures found")
+    if failed or not done:
+        raise typer.Exit(FAILURE)
+
+
+def read_labels(labels: str | None, file: Path | None) -> list[str]:
+    """The labels of either option, without blanks around them. Raises BadParameter for none, or both options."""
+    if labels is not None and file is None:
+        names = [label.strip() for label in labels.split(",")]
+        if not all(names):
+            raise typer.BadParameter(f"a blank label in {labels!r}", param_hint="--labels")
+        return names
+    if file is not None and labels is None:
+        return _labels_in(file)
+    raise typer.BadParameter("give the labels with --labels or with --labels-file", param_hint="--labels")
+
+
+def _labels_in(file: Path) -> list[str]:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{file} cannot be read as UTF-8 text ({type(error).__name__})"
+        raise typer.BadParameter(message, param_hint="--labels-file") from None
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise typer.BadParameter(f"{file} has no label in it", param_hint="--labels-file")
+    return names

@@ -1,0 +1,172 @@
+"""`dualsight embed`, `embed-text` and `similarity`: vectors, and how close they are."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dualsight.interface.cli.exits import FAILURE
+from dualsight.interface.cli.options import (
+    AsCsv,
+    AsJson,
+    Images,
+    ModelName,
+    Per,
+    WindowName,
+    check_one_of,
+    count_sources,
+    find_images,
+    open_model,
+    read_window,
+)
+from dualsight.interface.cli.stderr import show_error, show_line, show_progress, waiting
+from dualsight.interface.cli.whole_file import check_place
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dualsight.task.model import Model
+
+SUFFIXES = (".npz", ".parquet", ".safetensors")
+
+
+def embed(
+    images: Images,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="a .npz, .parquet or .safetensors")],
+    per: Per = "image",
+    window: WindowName = "auto",
+    model: ModelName = "demo",
+) -> None:
+    """Embeddings of pictures, written to a file with their sources and the model's fingerprint.
+
+    \b
+    Example:
+      dualsight embed study/ -o study.parquet
+    """
+    _check_output(output)
+    shown_window = read_window(window)
+    encoder = open_model(model)
+
+    import numpy as np
+
+    from dualsight.interface.cli.vector_file import VectorTable, write_vectors
+    from dualsight.task.embed import Failed
+
+    vectors: list[NDArray[np.float32]] = []
+    sources: list[str] = []
+    frame_index: list[int | None] = []
+    failed = 0
+    stream = encoder.embed(find_images(images), per=per, window=shown_window)
+    for item in show_progress(stream, "embedding", total=count_sources(images)):
+        if isinstance(item, Failed):
+            failed += 1
+            show_error(str(item.error), item.error.hint)
+        else:
+            vectors.append(item.vector)
+            sources.append(item.source)
+            frame_index.append(item.frame_index)
+    if vectors:
+        table = VectorTable(
+            vectors=np.stack(vectors), texts={"source": sources}, frame_index=frame_index, metadata=_origin(encoder)
+        )
+        write_vectors(table, output)
+        show_line(f"{len(vectors):,} vectors of {vectors[0].size:,} numbers are in {output}")
+    else:
+        show_error("no pictures found" if not failed else "no picture could be embedded: nothing is written")
+    if failed or not vectors:
+        raise typer.Exit(FAILURE)
+
+
+def embed_text(
+    texts: Annotated[list[str], typer.Argument(metavar="TEXTS…", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="a .npz, .parquet or .safetensors")
+    ] = None,
+    as_json: AsJson = False,
+    model: ModelName = "demo",
+) -> None:
+    """Embeddings of texts: to a file, as JSON, or in short to look at.
+
+    \b
+    Example:
+      dualsight embed-text "mri brain axial t2 brain tumor" "ct abdomen axial ascites" --json
+    """
+    if output is not None:
+        _check_output(output)
+    encoder = open_model(model)
+    vectors = encoder.encode_text(texts)
+    if output is not None:
+        from dualsight.interface.cli.vector_file import VectorTable, write_vectors
+
+        write_vectors(VectorTable(vectors=vectors, texts={"text": texts}, metadata=_origin(encoder)), output)
+        show_line(f"{len(vectors):,} vectors of {vectors.shape[1]:,} numbers are in {output}")
+    if as_json:
+        rows = [{"text": text, "vector": vector.tolist()} for text, vector in zip(texts, vectors, strict=True)]
+        typer.echo(json.dumps({**_origin(encoder), "results": rows}, ensure_ascii=False))
+    elif output is None:
+        for text, vector in zip(texts, vectors, strict=True):
+            first = " ".join(f"{number:.4f}" for number in vector[:4])
+            typer.echo(f"{text}\n  {first} … ({vector.size:,} numbers, of length 1; all with --json or -o)")
+
+
+def similarity(
+    image: Annotated[list[str] | None, typer.Option(metavar="IMAGE", help="a picture; may be repeated")] = None,
+    text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="a text; may be repeated")] = None,
+    window: WindowName = "auto",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    model: ModelName = "demo",
+) -> None:
+    """Cosines of pictures (rows) with texts (columns), or of each with each other where only one kind is given.
+
+    \b
+    Example:
+      dualsight similarity --image chest.dcm --text "x-ray chest" --text "mri brain"
+    """
+    if not image and not text:
+        raise typer.BadParameter("give --image, --text or both", param_hint="--image")
+    check_one_of(as_json, as_csv)
+    shown_window = read_window(window)
+    encoder = open_model(model)
+    items = list(find_images(image or ()))
+    names = [item.name for item in items]
+    cosines = encoder.similarity(items if image else None, text or None, window=shown_window)
+    rows, columns = names if image else text or [], text or names
+    if as_json:
+        document = {**_origin(encoder), "rows": rows, "columns": columns, "cosines": cosines.tolist()}
+        typer.echo(json.dumps(document, ensure_ascii=False))
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["", *columns])
+        writer.writerows([row, *cosine] for row, cosine in zip(rows, cosines.tolist(), strict=True))
+    else:
+        _print_matrix(rows, columns, cosines)
+
+
+def _print_matrix(rows: Sequence[str], columns: Sequence[str], cosines: NDArray[np.float32]) -> None:
+    """A column a text where they fit; the names of columns above, by number, so that long ones do no harm."""
+    for number, column in enumerate(columns, start=1):
+        typer.echo(f"[{number}] {column}")
+    typer.echo("".join(f"{f'[{number}]':>8}" for number in range(1, len(columns) + 1)))
+    for row, values in zip(rows, cosines, strict=True):
+        typer.echo("".join(f"{value:8.3f}" for value in values) + f"  {row}")
+
+
+def _check_output(output: Path) -> None:
+    """Raises BadParameter for a format that is not written, OutputError for a place that cannot be."""
+    if output.suffix.lower() not in SUFFIXES:
+        raise typer.BadParameter(f"{output} ends in none of {', '.join(SUFFIXES)}", param_hint="--output")
+    check_place(output)
+
+
+def _origin(model: Model) -> dict[str, str]:
+    """Which model made the vectors: only those of one fingerprint may be compared."""
+    with waiting("computing the model's fingerprint"):
+        return {"model": model.name, "fingerprint": model.fingerprint, "notice": model.notice}

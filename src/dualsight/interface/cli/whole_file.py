@@ -1,0 +1,49 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+from dualsight.errors import OutputError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes the name `path` when the block ends well, and leaves nothing behind otherwise.
+
+    Raises OutputError if the folder is not there or cannot be written, or the disk is full.
+    """
+    check_place(path)
+    part: Path | None = None
+    try:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
+            part = Path(file.name)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(0o666 & ~_umask())  # a temporary file is for its owner only
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def check_place(path: Path) -> None:
+    """Raises OutputError where no file can lie: before the work, not after it."""
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: no folder {path.parent}", hint=f"mkdir -p {path.parent}")
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder", hint="name a file in it")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
