@@ -323,7 +323,7 @@ def _aneurysm(s: Slice, rng: np.random.Generator, sign: int) -> Region:
 def _obstruction(s: Slice, rng: np.random.Generator, sign: int) -> Region:
     """Wide loops of bowel with levels of gas over fluid."""
     a, mask = s.body, np.zeros(s.x.shape, bool)
-    for u, v in [(0.0, -0.34), (0.3, -0.3), (0.55, -0.12), (0.06, -0.08), (0.32, -0.03)]:
+    for u, v in [(-0.16, -0.3), (0.2, -0.32), (0.48, -0.16), (0.1, -0.06), (-0.22, -0.02)]:
         centre = ((u + rng.uniform(-0.03, 0.03)) * a.width / 0.8, (v + rng.uniform(-0.03, 0.03)) * a.height / 0.6)
         size = rng.uniform(0.125, 0.165)
         mask |= _loop(s, rng, centre, size, rng.uniform(-0.25, 0.3), rng.uniform(8, 25)) > 0

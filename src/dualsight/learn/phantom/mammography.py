@@ -103,7 +103,7 @@ def _scene(breast: Breast, rng: np.random.Generator, oblique: bool, side: int) -
     shift = 0.12 if oblique else 0.0
     u = (x + 1) / breast.depth
     v = (y - breast.sag * np.maximum(u, 0) - shift) / (breast.height + (0.1 if oblique else 0))
-    rho = np.sqrt(np.square(np.maximum(u, 0)) + np.square(v))
+    rho = np.sqrt(np.square(np.maximum(u, 0)) + np.abs(v) ** 2.2)
     inside = (1 - rho) * (0.85 * breast.height)
     nipple = (breast.depth - 1.0, breast.sag + float(shift))
     bud = 0.045 - physics.norm(x - (nipple[0] + 0.005), y - nipple[1])
