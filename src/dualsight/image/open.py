@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
 from dualsight.errors import ImageError, UnreadableImage, UnsupportedImage
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
-from dualsight.image.sniff import HEAD_BYTES, kind_of, other_format
+from dualsight.image.sniff import HEAD_BYTES, Kind, kind_of, other_format
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,26 +103,30 @@ def _open_path(path: Path, source: str, window: Window, limits: Limits) -> Itera
         limits.check_bytes(path.stat().st_size, source=source)
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
-            if kind_of(head) == "dicom":
-                from dualsight.image.dicom import decode_dicom
-
-                yield from decode_dicom(path, source, window=window, limits=limits)
-                return
-            data = head + file.read()
+            kind = kind_of(head)
+            # these decoders read from the file what they need of it
+            content = path if kind in ("dicom", "volume") else head + file.read(limits.file_bytes)
     except OSError as error:
         raise UnreadableImage(f"cannot be read ({error.strerror})", source=source) from error
-    yield from _decode(data, source, window, limits)
+    yield from _decode_kind(kind, content, source, window, limits)
 
 
 def _read(file: Any, source: str, limits: Limits) -> bytes:
-    try:
-        data = file.read(limits.file_bytes + 1)
-    except (OSError, ValueError) as error:  # ValueError: closed
-        raise UnreadableImage("the file object cannot be read", source=source) from error
-    if not isinstance(data, bytes):
-        raise UnsupportedImage("the file object gives text", source=source, hint="open it in binary mode")
-    limits.check_bytes(len(data), source=source)
-    return data
+    """All that a file object gives; a socket or pipe may give it in parts."""
+    parts: list[bytes] = []
+    size = 0
+    while size <= limits.file_bytes:
+        try:
+            part = file.read(limits.file_bytes + 1 - size)
+        except (OSError, ValueError) as error:  # ValueError: closed
+            raise UnreadableImage("the file object cannot be read", source=source) from error
+        if not isinstance(part, bytes):
+            raise UnsupportedImage("the file object gives no bytes", source=source, hint="open it in binary mode")
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 def _open_object(image: Any, source: str, limits: Limits) -> Iterator[Frame]:
@@ -145,27 +149,38 @@ def _open_object(image: Any, source: str, limits: Limits) -> Iterator[Frame]:
 
 def _decode(data: bytes, source: str, window: Window, limits: Limits) -> Iterator[Frame]:
     """The frames of a file's bytes."""
-    limits.check_bytes(len(data), source=source)
-    match kind_of(data[:HEAD_BYTES]):
-        case "raster":
-            from dualsight.image.raster import decode_raster
+    yield from _decode_kind(kind_of(data[:HEAD_BYTES]), data, source, window, limits)
 
-            yield from decode_raster(data, source, limits=limits)
-        case "dicom":
-            from dualsight.image.dicom import decode_dicom
 
-            yield from decode_dicom(data, source, window=window, limits=limits)
-        case "volume":
-            from dualsight.image.volume import decode_volume
+def _decode_kind(
+    kind: Kind | None, content: bytes | Path, source: str, window: Window, limits: Limits
+) -> Iterator[Frame]:
+    """The frames of a file of that kind; `content` is a Path for DICOM and volumes only."""
+    if kind == "dicom":
+        from dualsight.image.dicom import decode_dicom
 
-            yield from decode_volume(data, source, limits=limits)
-        case "gzip":
-            inner = gunzip(data, source, limits)
-            if kind_of(inner[:HEAD_BYTES]) in (None, "gzip", "zip"):
-                raise UnsupportedImage("compressed, and what is inside is no picture", source=source)
-            yield from _decode(inner, source, window, limits)
-        case _:
-            raise _refusal(data, source)
+        yield from decode_dicom(content, source, window=window, limits=limits)
+    elif kind == "volume":
+        from dualsight.image.volume import decode_volume
+
+        yield from decode_volume(content, source, limits=limits)
+    elif isinstance(content, bytes):
+        limits.check_bytes(len(content), source=source)
+        yield from _decode_bytes(kind, content, source, window, limits)
+
+
+def _decode_bytes(kind: Kind | None, data: bytes, source: str, window: Window, limits: Limits) -> Iterator[Frame]:
+    if kind == "raster":
+        from dualsight.image.raster import decode_raster
+
+        yield from decode_raster(data, source, limits=limits)
+    elif kind == "gzip":
+        inner = gunzip(data, source, limits)
+        if kind_of(inner[:HEAD_BYTES]) in (None, "gzip", "zip"):
+            raise UnsupportedImage("compressed, and what is inside is no picture", source=source)
+        yield from _decode(inner, source, window, limits)
+    else:
+        raise _refusal(data, source)
 
 
 def gunzip(data: bytes, source: str, limits: Limits) -> bytes:

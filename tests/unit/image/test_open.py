@@ -124,7 +124,7 @@ def test_somebodys_picture_is_not_repeated_in_an_error() -> None:
         (b"\x1f\x8b\x08" + b"\xff" * 40, UnreadableImage, "damaged gzip"),
         (42, UnsupportedImage, "a int is no picture"),
         (None, UnsupportedImage, "a NoneType is no picture"),
-        (io.StringIO("text"), UnsupportedImage, "gives text"),
+        (io.StringIO("text"), UnsupportedImage, "gives no bytes"),
         ("", UnreadableImage, ""),
         ("\0", UnreadableImage, "neither an existing file"),
     ],
@@ -132,6 +132,15 @@ def test_somebodys_picture_is_not_repeated_in_an_error() -> None:
 def test_what_is_no_picture_is_refused_by_name(source: Any, kind: type[ImageError], words: str) -> None:
     error = refused(source, source="scan 7")
     assert isinstance(error, kind) and str(error).startswith("scan 7: ") and words in str(error)
+
+
+def test_a_file_object_may_give_its_bytes_in_parts() -> None:
+    class Trickle(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(min(size or 7, 7))
+
+    (frame,) = dualsight.image.open(Trickle(PNG))
+    np.testing.assert_array_equal(frame.pixels, VALUES)
 
 
 def test_a_closed_file_is_refused() -> None:
