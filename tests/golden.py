@@ -94,3 +94,9 @@ def write_official_folder(golden: Golden, parent: Path, weights: dict[str, NDArr
     for name in ("vocab.json", "merges.txt"):
         shutil.copy(TOKENIZER / name, language / name)
     return folder
+
+
+def timm_weights(name: str) -> dict[str, NDArray[np.float32]]:
+    """A timm model's tensors by recipe: `davit_tiny` or `small_fl`. Its picture is recipe.image("a", …, SEED)."""
+    keys = json.loads((HERE / "timm-davit" / "models.json").read_text())[name]["keys"]
+    return {key: np.asarray(recipe.weight(key, tuple(shape), SEED)) for key, shape in keys.items()}

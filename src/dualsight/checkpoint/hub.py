@@ -257,7 +257,8 @@ def _cached_or_raise(hub: Any, repo_id: str, revision: str | None, why: str, err
             f"{_named(repo_id, revision)}: {why}, and it is not whole in the cache ({_cache(hub)})",
             hint="`dualsight pull` with a connection, or give the path of a folder",
         ) from (error or missing)
-    logger.info("%s: %s; the cached copy is used: %s", repo_id, why, folder)
+    level = logging.INFO if error is None else logging.WARNING  # offline work is wished for, a broken line is not
+    logger.log(level, "%s: %s; the cached copy is used: %s", repo_id, why, folder)
     return folder
 
 
