@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from dualsight import __version__
+from dualsight.interface.cli.checkpoints import pull, verify
 from dualsight.interface.cli.classify import classify
+from dualsight.interface.cli.demo import demo
 from dualsight.interface.cli.doctor import doctor
 from dualsight.interface.cli.embed import embed, embed_text, similarity
 from dualsight.interface.cli.exits import Commands
 from dualsight.interface.cli.inspect import inspect
+from dualsight.interface.cli.phantom import phantom
 
 app = typer.Typer(
     cls=Commands,
@@ -41,9 +44,13 @@ def describe(
     """
 
 
+app.command()(demo)
 app.command()(classify)
 app.command()(embed)
 app.command("embed-text")(embed_text)
 app.command()(similarity)
 app.command()(inspect)
+app.command()(phantom)
+app.command()(pull)
+app.command()(verify)
 app.command()(doctor)

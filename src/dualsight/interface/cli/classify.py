@@ -64,7 +64,13 @@ def classify(
         per=per,
         window=shown_window,
     )
-    rows = JsonRows(encoder, multilabel, top) if as_json else CsvRows(top) if as_csv else TextRows(top)
+    rows = (
+        JsonRows(encoder, multilabel, top)
+        if as_json
+        else CsvRows(top)
+        if as_csv
+        else TextRows(top, frames=per == "frame")
+    )
     done = failed = 0
     for item in show_progress(stream, "classifying", total=count_sources(images), beside_output=True):
         if isinstance(item, Failed):

@@ -33,12 +33,13 @@ class Rows(Protocol):
 class TextRows:
     """A block a picture: the probability, its bar, the label."""
 
-    def __init__(self, top: int | None) -> None:
+    def __init__(self, top: int | None, *, frames: bool) -> None:
         self.top = top
+        self.frames = frames  # a block stands for a frame, which is then named
 
     def add(self, result: Classification) -> None:
         """Prints the block."""
-        typer.echo(result.source if result.frame_index is None else f"{result.source}, frame {result.frame_index}")
+        typer.echo(f"{result.source}, frame {result.frame_index}" if self.frames else result.source)
         for label, probability in islice(result.as_dict().items(), self.top):
             typer.echo(f"  {probability:.3f}  {'█' * round(probability * BAR_WIDTH):<{BAR_WIDTH}}  {label}")
         if result.meta.note:

@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -143,7 +144,7 @@ def codecs() -> dict[str, tuple[str, ...]]:
         uid.HTJ2K,
         uid.RLELossless,
     )
-    found = {f"DICOM {syntax.name}": tuple(get_decoder(syntax).available_plugins) for syntax in syntaxes}
+    found = {f"DICOM {syntax.keyword}": _plugins(get_decoder(syntax).available_plugins) for syntax in syntaxes}
     for name, feature in {
         "JPEG": "jpg",
         "JPEG 2000": "jpg_2000",
@@ -153,6 +154,11 @@ def codecs() -> dict[str, tuple[str, ...]]:
     }.items():
         found[name] = ("pillow",) if features.check(feature) else ()
     return found
+
+
+def _plugins(available: Iterable[str]) -> tuple[str, ...]:
+    """GDCM is never asked: it ends the process on some damaged files."""
+    return tuple(name for name in available if name != "gdcm")
 
 
 def memory() -> tuple[int | None, int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,7 +89,14 @@ def draw(
     )
 
 
-def draw_many(first_patient: int, n: int, *, size: int = 256, normal: float = 0.25) -> Iterator[Phantom]:
+def draw_many(
+    first_patient: int,
+    n: int,
+    *,
+    size: int = 256,
+    normal: float = 0.25,
+    modalities: Sequence[Modality] = MODALITIES,
+) -> Iterator[Phantom]:
     """One picture of each of n patients: modalities in turn, a view and a finding by chance.
 
     `normal` is the share of pictures without a finding.
@@ -97,7 +104,7 @@ def draw_many(first_patient: int, n: int, *, size: int = 256, normal: float = 0.
     for i in range(n):
         patient = first_patient + i
         choice = np.random.default_rng([patient, 2])
-        modality = MODALITIES[i % len(MODALITIES)]
+        modality = modalities[i % len(modalities)]
         view = str(choice.choice(modality.views))
         finding = None if choice.random() < normal else str(choice.choice(modality.findings))
         yield draw(modality, view, finding, patient=patient, size=size)
