@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
@@ -157,10 +158,22 @@ def _iter_native(
             problem = f"truncated: {available} bytes of pixels, {-(-module.n_frames * module.frame_bits // 8)} expected"
             raise UnreadableImage(problem, source=source, frame=index)
         with damage(source, "the pixels cannot be decoded", index):
-            file.stream.seek(pixels.offset)
-            options = _options(module, pixels, module.n_frames)
-            stored = _as_stored(*decoder.as_array(file.stream, index=index, raw=True, **options))
+            if module.bits_allocated == 1:
+                stored = _unpacked(file, pixels, module, index)
+            else:
+                file.stream.seek(pixels.offset)
+                options = _options(module, pixels, module.n_frames)
+                stored = _as_stored(*decoder.as_array(file.stream, index=index, raw=True, **options))
         yield stored
+
+
+def _unpacked(file: DicomFile, pixels: PixelElement, module: PixelModule, index: int) -> StoredFrame:
+    """A frame of single bits, packed from the lowest (PS3.5 D.1); a frame need not begin with a byte."""
+    first_byte, first_bit = divmod(index * module.frame_bits, 8)
+    file.stream.seek(pixels.offset + first_byte)
+    packed = file.stream.read((first_bit + module.frame_bits + 7) // 8)
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")[first_bit:][: module.frame_bits]
+    return StoredFrame(bits.reshape(module.rows, module.columns), module.photometric_interpretation, 1)
 
 
 def _iter_encapsulated(
