@@ -26,5 +26,7 @@ def billions(value: int | None) -> str:
 
 
 def number(value: float) -> str:
-    """A measured value: three decimals, or an exponent where they would say nothing."""
-    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 10_000 else f"{value:.2e}"
+    """A measured value: three decimals, or an exponent where they would say nothing. Rounding noise is zero."""
+    if abs(value) < 1e-6:
+        return "0.000"
+    return f"{value:.3f}" if 0.01 <= abs(value) < 10_000 else f"{value:.2e}"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dualsight.interface.cli.whole_file import check_place
+
 if TYPE_CHECKING:
     from dualsight.model.config import DaViTConfig, DualConfig
     from dualsight.task.inspect.report import Report
@@ -36,6 +38,8 @@ def inspect(
     """
     if html is not None and image is None:
         raise typer.BadParameter("the page shows a picture's walk: give one with --image", param_hint="--html")
+    if html is not None:
+        check_place(html)
     from rich.console import Console
 
     report = _report(model, image, text or [], weights=weights, peers=compare)
@@ -48,7 +52,7 @@ def inspect(
 
         show(report, Console(highlight=False))
     if html is not None:
-        from dualsight.interface.page_walk import write_html
+        from dualsight.interface.page_walk.write import write_html
 
         write_html(report, html)
         Console(stderr=True, highlight=False).print(f"the walk is in {html}", markup=False)

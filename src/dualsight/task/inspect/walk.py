@@ -65,6 +65,7 @@ class ImageWalk:
     n_frames: int
     shown: NDArray[np.uint8]
     resized: NDArray[np.uint8]
+    center_crop: bool  # whether `resized` is the centre alone
     pixels: Statistics  # normalised, [1, 3, h, w]
     stages: tuple[StageWalk, ...]
     features: Vector
@@ -124,6 +125,7 @@ def walk_image(model: Model, image: Source, *, window: Window = "auto") -> Image
         n_frames=frame.n_frames,
         shown=frame.pixels,
         resized=resized,
+        center_crop=model.config.preprocessing.center_crop,
         pixels=statistics(pixels),
         stages=tuple(
             StageWalk(
