@@ -34,9 +34,9 @@ def measure(folder: Path) -> None:
     start = time.perf_counter()
     from dualsight.checkpoint.load import load_checkpoint
 
-    imported = time.perf_counter()
+    imported, cpu = time.perf_counter(), time.process_time()
     checkpoint = load_checkpoint(folder)
-    loaded = time.perf_counter()
+    loaded, cpu = time.perf_counter(), time.process_time() - cpu
     after_load = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     total = sum(float(parameter.detach().sum()) for parameter in checkpoint.model.parameters())
     touched = time.perf_counter()
@@ -45,6 +45,7 @@ def measure(folder: Path) -> None:
     line = {
         "import_s": round(imported - start, 2),
         "load_s": round(loaded - imported, 2),
+        "load_cpu_s": round(cpu, 2),
         "read_every_weight_s": round(touched - loaded, 2),
         "fingerprint_s": round(hashed - touched, 2),
         "peak_after_load_mb": after_load // 1024,

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dualsight import __version__
 from dualsight.checkpoint.layout import (
     CONFIG,
     LANGUAGE_FOLDER,
@@ -97,7 +96,7 @@ def pull(
     hub = _library()
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return _cached_or_raise(hub, repo_id, revision, "HF_HUB_OFFLINE is set", None)
-    api = hub.HfApi(endpoint=_endpoint(), library_name="dualsight", library_version=__version__)
+    api = hub.HfApi(endpoint=_endpoint(), library_name="dualsight")
     try:
         info = api.model_info(repo_id, revision=revision, files_metadata=True)
     except hub.errors.HfHubHTTPError as error:
@@ -181,7 +180,7 @@ def _download(hub: Any, repo_id: str, commit: str, file: RemoteFile, target: Pat
         target.unlink()
     part = target.with_name(f"{target.name}.part")
     url = hub.hf_hub_url(repo_id, file.name, revision=commit, endpoint=_endpoint())
-    headers = hub.utils.build_hf_headers(library_name="dualsight", library_version=__version__)
+    headers = hub.utils.build_hf_headers(library_name="dualsight")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         have = part.stat().st_size if part.exists() else 0
