@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import dualsight
-from golden import SMALL, Golden
 from dualsight.task.classify import Classification
+from golden import SMALL, Golden
 
 pytestmark = pytest.mark.parity
 
