@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO
 
 from dualsight.errors import OutputError
@@ -19,20 +18,17 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Raises OutputError if the folder is not there or cannot be written, or the disk is full.
     """
     check_place(path)
-    part: Path | None = None
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
-            part = Path(file.name)
+        with part.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        part.chmod(0o666 & ~_umask())  # a temporary file is for its owner only
         part.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def check_place(path: Path) -> None:
@@ -41,9 +37,3 @@ def check_place(path: Path) -> None:
         raise OutputError(f"{path}: no folder {path.parent}", hint=f"mkdir -p {path.parent}")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder", hint="name a file in it")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from dualsight.interface.cli import stderr
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """A terminal in place of stderr, and no patience."""
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80)
+    monkeypatch.setattr(stderr, "console", lambda: console)
+    monkeypatch.setattr(stderr, "PATIENCE_S", 0.01)
+    return screen
+
+
+def slow(n: int):
+    for number in range(n):
+        time.sleep(0.05)
+        yield number
+
+
+def test_no_bar_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(stderr.show_progress(range(3), "counting")) == [0, 1, 2]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_once_it_takes_long(terminal: io.StringIO) -> None:
+    assert list(stderr.show_progress(slow(3), "counting", total=3)) == [0, 1, 2]
+    assert "counting" in terminal.getvalue()
+
+
+def test_no_bar_for_what_is_soon_done(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stderr, "PATIENCE_S", 60.0)
+    assert list(stderr.show_progress(range(3), "counting")) == [0, 1, 2]
+    assert "counting" not in terminal.getvalue()
+
+
+def test_data_goes_to_stdout_while_a_bar_is_shown(terminal: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in stderr.show_progress(slow(3), "counting"):
+        print(number)
+    assert capsys.readouterr().out == "0\n1\n2\n"
+
+
+def test_waiting_is_told_and_ends_with_an_error(terminal: io.StringIO) -> None:
+    with pytest.raises(ValueError, match="x"), stderr.waiting("loading"):
+        time.sleep(0.1)
+        raise ValueError("x")
+    assert "loading" in terminal.getvalue()
