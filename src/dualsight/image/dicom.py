@@ -16,13 +16,15 @@ from pydicom.dataset import Dataset
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.colour import palette_to_rgb, to_eight_bits, ybr_full_to_rgb
-from dualsight.image.dicom_file import DicomFile, damage, open_dicom
+from dualsight.image.dicom_file import DicomFile, open_dicom
 from dualsight.image.dicom_frames import StoredFrame, iter_stored, read_pixel_module
-from dualsight.image.dicom_lut import choose_view, full_range_view, modality_transform, read_lut
+from dualsight.image.dicom_lut import choose_view, modality_transform, read_lut, without_padding
 from dualsight.image.dicom_meta import describe, prompt_words, sop_class_name
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
-from dualsight.image.voi import Grey, Stored, Window, distinct, per_value, to_grey, value_range
+from dualsight.image.quiet import damage
+from dualsight.image.view import full_range_view
+from dualsight.image.voi import Grey, Window, distinct, per_value, to_grey, value_range
 
 __all__ = ["Window", "decode_dicom", "describe", "prompt_words"]
 
@@ -106,7 +108,7 @@ def _show_grey(frame: StoredFrame, header: Dataset, index: int, n_frames: int, w
     view = choose_view(header, index, window, source)
     note = None
     if view is None:
-        levels = _without_padding(distinct(frame.values), header)
+        levels = without_padding(distinct(frame.values), header)
         if not levels.size:
             raise UnreadableImage("no pixel that is a number and no padding", source=source, frame=index)
         low, high = value_range(to_values, levels)
@@ -121,17 +123,6 @@ def _show_grey(frame: StoredFrame, header: Dataset, index: int, n_frames: int, w
     display = view.display
     grey = per_value(lambda stored: to_grey(display(to_values(stored)), invert=invert), frame.values)
     return _Shown(np.repeat(grey[:, :, None], 3, axis=2), view.name, note)
-
-
-def _without_padding(levels: Stored, header: Dataset) -> Stored:
-    """The values [n] that count for the full range: finite, and no padding (PS3.3 C.7.5.1.1.2)."""
-    counts = np.isfinite(levels)
-    padding = header.get("PixelPaddingValue")
-    if padding is not None:
-        limit = header.get("PixelPaddingRangeLimit")
-        low, high = sorted((int(padding), int(padding if limit is None else limit)))
-        counts &= (levels < low) | (levels > high)
-    return levels[counts]
 
 
 def _squared(pixels: Grey, header: Dataset, meta: FrameMeta, limits: Limits, source: str) -> Grey:

@@ -26,11 +26,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dualsight.errors import ImageError, UnreadableImage, UnsupportedImage
+from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.codestream import read_codestream
 from dualsight.image.dicom_signature import SIGNATURE_BYTES, headerless_start
 from dualsight.image.limits import Limits
-from dualsight.image.quiet import quiet
+from dualsight.image.quiet import damage
 
 _PIXEL_KEYWORDS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
 _PIXEL_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"UN"})
@@ -62,21 +62,6 @@ class DicomFile:
     pixels: PixelElement | None
     stream: BinaryIO
     note: str | None = None
-
-
-@contextmanager
-def damage(source: str, what: str, frame: int | None = None) -> Iterator[None]:
-    """Turns whatever a library raises inside into an UnreadableImage.
-
-    The library's own text is left out, here and in the traceback: it may quote the header, and so the patient.
-    """
-    try:
-        with quiet():
-            yield
-    except ImageError:
-        raise
-    except Exception as error:
-        raise UnreadableImage(f"{what} ({type(error).__name__})", source=source, frame=frame) from None
 
 
 @contextmanager

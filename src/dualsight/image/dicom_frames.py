@@ -15,8 +15,9 @@ from pydicom.pixels.decoders.base import Decoder, get_decoder
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.codestream import is_complete, mend_scan_header, read_codestream
-from dualsight.image.dicom_file import DicomFile, PixelElement, damage
+from dualsight.image.dicom_file import DicomFile, PixelElement
 from dualsight.image.limits import Limits
+from dualsight.image.quiet import damage
 
 _COLOUR = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
 # pydicom's decoding plugins, in the order in which they are asked. GDCM is left out: it ends the process on some

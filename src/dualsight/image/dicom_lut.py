@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,13 +14,12 @@ from pydicom.dataset import Dataset
 from dualsight.errors import UnsupportedImage
 from dualsight.image.colour import expand_segments
 from dualsight.image.dicom_meta import functional_group
+from dualsight.image.view import View, linear_view, named_view
 from dualsight.image.voi import (
-    CT_WINDOWS,
     Lut,
     Stored,
     Values,
     Window,
-    full_range,
     look_up,
     rescale,
     window_linear,
@@ -30,14 +28,6 @@ from dualsight.image.voi import (
 )
 
 _FUNCTIONS = {"LINEAR": window_linear, "LINEAR_EXACT": window_linear_exact, "SIGMOID": window_sigmoid}
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One way to show modality values: `display` maps them to 0…1, `name` says in words which window it is."""
-
-    name: str
-    display: Callable[[Values], Values]
 
 
 def modality_transform(header: Dataset, frame_index: int) -> Callable[[Stored], Values]:
@@ -58,6 +48,17 @@ def modality_transform(header: Dataset, frame_index: int) -> Callable[[Stored], 
     return partial(rescale, slope=float(slope), intercept=float(intercept))
 
 
+def without_padding(levels: Stored, header: Dataset) -> Stored:
+    """The values [n] that count for the full range: finite, and no padding (PS3.3 C.7.5.1.1.2)."""
+    counts = np.isfinite(levels)
+    padding = header.get("PixelPaddingValue")
+    if padding is not None:
+        limit = header.get("PixelPaddingRangeLimit")
+        low, high = sorted((int(padding), int(padding if limit is None else limit)))
+        counts &= (levels < low) | (levels > high)
+    return levels[counts]
+
+
 def choose_view(header: Dataset, frame_index: int, window: Window, source: str) -> View | None:
     """The view that `window` asks for; None means the full range of the values.
 
@@ -74,27 +75,6 @@ def choose_view(header: Dataset, frame_index: int, window: Window, source: str) 
         problem = f'the window "{window}" is in Hounsfield units, and this is no CT'
         raise UnsupportedImage(problem, source=source, hint='use window="auto", or (centre, width)')
     return named_view(window, source=source)
-
-
-def named_view(window: str, *, source: str) -> View:
-    """The CT window of that name. Raises UnsupportedImage if there is none."""
-    if window not in CT_WINDOWS:
-        names = ", ".join(["auto", "dicom", *CT_WINDOWS])
-        raise UnsupportedImage(f'no window is named "{window}"', source=source, hint=f"known are {names}")
-    return linear_view(window, *CT_WINDOWS[window], source=source)
-
-
-def linear_view(name: str, center: float, width: float, *, source: str) -> View:
-    """A LINEAR window. Raises UnsupportedImage for a width under 1 or what is no number."""
-    if not (math.isfinite(center) and math.isfinite(width) and width >= 1):
-        raise UnsupportedImage("a window's width must be at least 1 and its centre a number", source=source)
-    name = f"{name} window, centre {center:g}, width {width:g}"
-    return View(name, partial(window_linear, center=float(center), width=float(width)))
-
-
-def full_range_view(low: float, high: float) -> View:
-    """All values from `low`, black, to `high`, white."""
-    return View(f"full range, {low:g} to {high:g}", partial(full_range, low=low, high=high))
 
 
 def _header_view(header: Dataset, frame_index: int, source: str) -> View | None:

@@ -1,4 +1,4 @@
-"""Silence around other people's decoders while they work on one picture.
+"""Silence around other people's decoders while they work on one picture, and one type for what they raise.
 
 pydicom and nibabel comment on odd headers with warnings and log lines that may quote a header's values, and so a
 patient's. What matters in them becomes an error or a frame's note here; the rest is dropped. Filters and log levels
@@ -13,6 +13,8 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+
+from dualsight.errors import ImageError, UnreadableImage
 
 _LIBRARIES = r"(pydicom|libjpeg|openjpeg|rle|jpeg_ls|gdcm|nibabel|PIL)(\.|$)"
 _LOGGERS = ("pydicom", "nibabel.global", "PIL")
@@ -55,3 +57,18 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         _silence.leave()
+
+
+@contextmanager
+def damage(source: str, what: str, frame: int | None = None) -> Iterator[None]:
+    """Quiet, and whatever a library raises inside becomes an UnreadableImage.
+
+    The library's own text is left out, here and in the traceback: it may quote the header, and so the patient.
+    """
+    try:
+        with quiet():
+            yield
+    except ImageError:
+        raise
+    except Exception as error:
+        raise UnreadableImage(f"{what} ({type(error).__name__})", source=source, frame=frame) from None
