@@ -35,6 +35,10 @@ def inspect(
     """Look inside a model: stages, sizes and costs; a picture and texts on their way to a probability.
 
     A config.yaml or a published name needs no weights, and so has tables alone.
+
+    \b
+    Example:
+      dualsight inspect medimageinsight --compare
     """
     if html is not None and image is None:
         raise typer.BadParameter("the page shows a picture's walk: give one with --image", param_hint="--html")
