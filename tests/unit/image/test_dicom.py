@@ -6,6 +6,7 @@ import logging
 import random
 import re
 import time
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -25,6 +26,7 @@ from pydicom.uid import (
     EncapsulatedPDFStorage,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
     JPEGLSLossless,
@@ -202,11 +204,28 @@ def test_an_unknown_window_function_stops_the_work() -> None:
 
 def test_a_voi_lut_wins_over_a_window() -> None:
     stored = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    steps = [0] * 8 + [255] * 8
+    steps = [255] * 8 + [0] * 8
     lut = item(LUTDescriptor=[16, 0, 8], LUTData=steps)
     lut["LUTData"].VR = lut["LUTDescriptor"].VR = "US"
     shown = grey(dicom_bytes(stored, VOILUTSequence=items(lut), WindowCenter=8, WindowWidth=2))
     assert shown.ravel().tolist() == steps
+
+
+def test_a_tables_first_value_is_signed_where_pixels_are() -> None:
+    stored = np.array([[-2, -1], [0, 1]], np.int16)
+    lut = item(LUTDescriptor=[4, 65534, 8], LUTData=[10, 20, 30, 40])  # -2, as an unsigned number
+    lut["LUTData"].VR = lut["LUTDescriptor"].VR = "US"
+    assert grey(dicom_bytes(stored, VOILUTSequence=items(lut))).ravel().tolist() == [10, 20, 30, 40]
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_tables_words_have_the_files_byte_order(syntax: str) -> None:
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    stored = np.arange(4, dtype=np.uint8).reshape(1, 4)
+    lut = item(LUTDescriptor=[4, 0, 16], LUTData=np.array([0, 300, 2600, 65535], f"{order}u2").tobytes())
+    lut["LUTData"].VR, lut["LUTDescriptor"].VR = "OW", "US"
+    dataset = dicom_dataset(stored, VOILUTSequence=items(lut))
+    assert grey(to_bytes(dataset, syntax)).ravel().tolist() == [0, 1, 10, 255]
 
 
 def test_a_modality_lut_comes_before_the_window() -> None:
@@ -292,6 +311,13 @@ def test_planes_and_ybr_are_undone() -> None:
         PixelData=planes.tobytes(),
     )
     assert np.abs(frames(data)[0].pixels.astype(int) - [255, 0, 0]).max() <= 1
+
+
+def test_colour_that_is_not_shared_is_read_in_spite_of_its_name() -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
+    as_named = dicom_bytes(stored, SamplesPerPixel=3, PhotometricInterpretation="YBR_FULL")
+    misnamed = dicom_bytes(stored, SamplesPerPixel=3, PhotometricInterpretation="YBR_FULL_422")
+    assert np.array_equal(frames(misnamed)[0].pixels, frames(as_named)[0].pixels)
 
 
 def palette_attributes(red: list[int], green: list[int], blue: list[int], bits: int = 16) -> dict[str, Any]:
@@ -478,11 +504,14 @@ def test_what_is_over_a_limit_is_refused_before_it_is_decoded(attributes: dict[s
         frames(dicom_bytes(RAMP, **attributes), limits=limits)
 
 
-def test_a_deflated_bomb_is_refused() -> None:
-    data = dicom_bytes(RAMP, EncapsulatedDocument=b"x" * 2_000_000, syntax=DeflatedExplicitVRLittleEndian)
-    assert len(data) < 20_000
+def test_a_deflated_bomb_is_refused_before_it_is_unpacked() -> None:
+    data = dicom_bytes(RAMP, EncapsulatedDocument=bytes(50_000_000), syntax=DeflatedExplicitVRLittleEndian)
+    assert len(data) < 100_000
+    tracemalloc.start()
     with pytest.raises(ImageTooLarge):
         frames(data, limits=Limits(file_bytes=1_000_000))
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
 
 
 def test_a_compressed_picture_of_another_size_than_its_header_is_refused() -> None:
@@ -508,7 +537,7 @@ def test_no_error_shows_what_a_damaged_header_holds(keyword: str, caplog: pytest
     with caplog.at_level(logging.DEBUG), pytest.raises(UnreadableImage) as caught:
         frames(data)
     assert "Doe" not in str(caught.value) + caught.value.hint + caplog.text
-    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__  # nor does a traceback
 
 
 def test_odd_headers_make_no_warning_and_no_log_line(caplog: pytest.LogCaptureFixture) -> None:
