@@ -29,6 +29,8 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 logger = logging.getLogger(__name__)
 
+DEMO_MARK = "# dualsight's demonstration model"  # how its config.yaml begins, wherever it was copied to
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from dualsight.checkpoint.config import ModelConfig, parse_config
 from dualsight.checkpoint.hub import resolve
 from dualsight.checkpoint.keys import fit, rename_all
-from dualsight.checkpoint.layout import demo_folder, locate
+from dualsight.checkpoint.layout import DEMO_MARK, locate
 from dualsight.checkpoint.weights import as_floats, map_tensors
 from dualsight.errors import CheckpointError, ConfigError
 from dualsight.model.config import CoSwinConfig, ImageEncoderConfig
@@ -83,7 +83,7 @@ def load_checkpoint(
         name=name,
         path=layout.folder,
         tokenizer_folder=layout.tokenizer,
-        is_demo=layout.folder.resolve() == demo_folder().resolve(),
+        is_demo=config_text.startswith(DEMO_MARK),
     )
 
 

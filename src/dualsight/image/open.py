@@ -46,7 +46,7 @@ def open(
         an array (see `raster.from_array`); or a Frame, which comes back as it is. A str is taken for a path where
         a file of that name exists.
     source: what to call it in results and errors; by default the path as given.
-    window: for DICOM, see `dicom.decode_dicom`; pictures of other formats have none.
+    window: for DICOM and volumes, see `dicom.decode_dicom`; pictures of other formats have none.
 
     Nothing is opened before the first frame is asked for. Raises UnsupportedImage for what is not read,
     UnreadableImage for what is broken or not there, ImageTooLarge before decoding what is over a limit.
@@ -163,7 +163,7 @@ def _decode_kind(
     elif kind == "volume":
         from dualsight.image.volume import decode_volume
 
-        yield from decode_volume(content, source, limits=limits)
+        yield from decode_volume(content, source, window=window, limits=limits)
     elif isinstance(content, bytes):
         limits.check_bytes(len(content), source=source)
         yield from _decode_bytes(kind, content, source, window, limits)

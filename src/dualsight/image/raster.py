@@ -107,6 +107,8 @@ def _tiff_frames(data: bytes, name: str, source: str, limits: Limits) -> Iterato
         frame = i if len(pages) > 1 else None
         with _translated(source, frame):
             limits.check_size(page.height, page.width, len(pages), source=source)
+            if not page.can_be_filled(len(data)):
+                raise UnreadableImage("truncated", source=source, frame=frame)
             if page.is_deep:
                 deep = tiff.read_deep(data, page, source=source, frame=frame, limits=limits)
                 pixels = shown(deep.colour, deep.alpha, inverted=deep.white_is_zero, source=source, frame=frame)

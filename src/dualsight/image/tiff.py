@@ -23,6 +23,8 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha
 # compressions that know nothing of samples: none, LZW, deflate (two numbers), PackBits, LZMA, Zstandard
 _BYTEWISE = {1, 5, 8, 32946, 32773, 34925, 50000}
+# how many bytes one stored byte can at most become; the others have no such bound
+_MOST_FROM_A_BYTE = {1: 1, 5: 4096, 8: 1040, 32946: 1040, 32773: 128}
 _TYPES = {1: "u", 2: "i", 3: "f"}  # sample format → numpy kind
 
 
@@ -56,6 +58,18 @@ class Page:
     offsets: tuple[int, ...]
     byte_counts: tuple[int, ...]
     byte_order: str  # "<" or ">"
+
+    def can_be_filled(self, file_bytes: int) -> bool:
+        """False if the strips or tiles hold too few bytes for this size, however well they are compressed.
+
+        Asked before a canvas for the header's pixels is allocated: a damaged size would cost gigabytes.
+        """
+        most = _MOST_FROM_A_BYTE.get(self.compression)
+        stored = sum(min(count, file_bytes) for count in self.byte_counts) or file_bytes * len(self.offsets)
+        needed = self.height * (self.width * sum(self.bits) // 8)
+        if self.tiled:  # tiles are stored whole, beyond the page's edges too
+            needed = max(needed, self.block_height * (self.block_width * max(self.bits) // 8))
+        return most is None or needed <= stored * most
 
     @property
     def is_deep(self) -> bool:
@@ -101,7 +115,7 @@ def _page(tags: ImageFileDirectory_v2) -> Page:
     return Page(
         width=width,
         height=height,
-        bits=bits * samples if len(bits) == 1 and samples <= 16 else bits,
+        bits=(bits * min(samples, 16) if len(bits) == 1 else bits)[: max(samples, 1)],
         compression=numbers(259, (1,))[0],
         photometric=numbers(262, (0,))[0],
         planar=numbers(284, (1,))[0] == 2,

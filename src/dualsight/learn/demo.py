@@ -12,6 +12,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +26,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dualsight.checkpoint.config import ModelConfig, parse_config
-from dualsight.checkpoint.save import save_checkpoint
+from dualsight.checkpoint.save import write_weights
 from dualsight.image.prepare import resize
+from dualsight.learn.card import Training, card
 from dualsight.learn.fit import Batch, FitConfig, fit
 from dualsight.learn.phantom.captions import caption
-from dualsight.learn.phantom.catalogue import draw_many
+from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw_many
+from dualsight.learn.zero_shot import ZeroShotReport, measure
 from dualsight.model.dual import DualEncoder
+from dualsight.task.model import load
 from dualsight.text.tokenizer import Tokenizer
 
 SEED = 20_261_124
@@ -39,6 +43,9 @@ BATCH = 64
 EPOCHS = 2.8
 CHUNK = 500
 CAPTIONS_EACH = 4  # different wordings drawn for each picture
+FOCUS_STEPS = 450  # after the mixed epochs
+FOCUS_MODALITIES = 3  # in each of its batches
+MEASURED = 3_000  # held-out phantoms
 
 CONFIG = """\
 # dualsight's demonstration model: MedImageInsight's architecture, small.
@@ -117,68 +124,132 @@ def _one_thread_each() -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
-def batches(images: NDArray[np.uint8], captions: list[list[str]], config: ModelConfig, seed: int) -> Iterator[Batch]:
-    """Shuffled epochs without end. Equal captions are one class (UniCL)."""
-    rng = np.random.default_rng([seed, 1])
+def shuffled(pictures: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Indices [BATCH] of epochs without end, all modalities mixed."""
+    while True:
+        order = rng.permutation(pictures)
+        for start in range(0, pictures - BATCH + 1, BATCH):
+            yield order[start : start + BATCH]
+
+
+def focused(pictures: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Indices [BATCH] without end, each batch from a few modalities: negatives that differ in the finding alone."""
+    kinds = np.arange(pictures) % len(MODALITIES)  # as `draw_many` takes them in turn
+    while True:
+        chosen = rng.choice(len(MODALITIES), FOCUS_MODALITIES, replace=False)
+        yield rng.choice(np.flatnonzero(np.isin(kinds, chosen)), BATCH, replace=False)
+
+
+def batches(
+    order: Iterator[NDArray[np.int64]],
+    images: NDArray[np.uint8],
+    captions: list[list[str]],
+    config: ModelConfig,
+    rng: np.random.Generator,
+) -> Iterator[Batch]:
+    """Pictures and one of their captions, in the given order. Equal captions are one class (UniCL)."""
     tokenizer = Tokenizer.packaged()
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (config.preprocessing.mean, config.preprocessing.std))
-    while True:
-        order = rng.permutation(len(images))
-        for start in range(0, len(order) - BATCH + 1, BATCH):
-            chosen = order[start : start + BATCH]
-            texts = [captions[i][rng.integers(CAPTIONS_EACH)] for i in chosen]
-            _, labels = np.unique(texts, return_inverse=True)
-            tokens = tokenizer(texts)
-            pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
-            yield Batch(
-                pixels=(pixels - mean) / std,
-                input_ids=torch.from_numpy(tokens.input_ids),
-                attention_mask=torch.from_numpy(tokens.attention_mask),
-                labels=torch.from_numpy(labels),
-            )
+    for chosen in order:
+        texts = [captions[i][rng.integers(CAPTIONS_EACH)] for i in chosen]
+        _, labels = np.unique(texts, return_inverse=True)
+        tokens = tokenizer(texts)
+        pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
+        yield Batch(
+            pixels=(pixels - mean) / std,
+            input_ids=torch.from_numpy(tokens.input_ids),
+            attention_mask=torch.from_numpy(tokens.attention_mask),
+            labels=torch.from_numpy(labels),
+        )
 
 
 def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: Console) -> None:
-    """Draws, trains and writes the checkpoint; its progress goes to `console`, its log beside the weights."""
+    """Draws, trains and writes the checkpoint: config.yaml, model.safetensors and training.json.
+
+    Progress goes to `console`. Raises OutputError if the folder cannot be written.
+    """
     started = time.monotonic()
     torch.manual_seed(seed)
     config = parse_config(CONFIG)
     model = DualEncoder(config.dual)
+    rng = np.random.default_rng([seed, 1])
     steps = int(pictures * EPOCHS / BATCH)
-    recipe = FitConfig(steps=steps)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=console,
+    phases = (
+        (shuffled(pictures, rng), FitConfig(steps=steps)),
+        (focused(pictures, rng), FitConfig(steps=FOCUS_STEPS, learning_rate=5e-4, warmup_steps=30)),
     )
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console)
     with bar as progress:
         images, captions = draw_all(pictures, seed, progress)
-        task = progress.add_task("training", total=steps)
         losses = []
-        for step in fit(model, batches(images, captions, config, seed), recipe):
-            losses.append(step.loss)
-            progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-50:]):.3f}")
-    save_checkpoint(folder, model, CONFIG, dtype=torch.float16)
-    log = {
-        "seed": seed,
-        "pictures": pictures,
-        "recipe": asdict(recipe),
-        "batch": BATCH,
-        "minutes": round((time.monotonic() - started) / 60, 1),
-        "final_loss": round(float(np.mean(losses[-50:])), 4),
-    }
-    (folder / "training.json").write_text(json.dumps(log, indent=1) + "\n")
+        for order, recipe in phases:
+            task = progress.add_task("training", total=recipe.steps)
+            for step in fit(model, batches(order, images, captions, config, rng), recipe):
+                losses.append(step.loss)
+                progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-50:]):.3f}")
+    training = Training(
+        seed=seed,
+        pictures=pictures,
+        steps=len(losses),
+        batch=BATCH,
+        minutes=round((time.monotonic() - started) / 60, 1),
+        cores=os.cpu_count() or 1,
+        processor=_processor(),
+        final_loss=round(float(np.mean(losses[-50:])), 4),
+    )
+    write(folder, model, training)
+
+
+def write(folder: Path, model: DualEncoder, training: Training) -> None:
+    """The checkpoint as the package carries it: one weight file in float16; the tokenizer is the packaged one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(CONFIG)
+    write_weights(folder / "model.safetensors", model.state_dict(), dtype=torch.float16)
+    (folder / "training.json").write_text(json.dumps(asdict(training), indent=1) + "\n")
+
+
+def measure_held_out(folder: Path) -> ZeroShotReport:
+    """Figures of the checkpoint in `folder` over held-out phantoms; writes its card, README.md."""
+    training = Training(**json.loads((folder / "training.json").read_text()))
+    model = load(folder)
+    phantoms = list(draw_many(HELD_OUT, MEASURED, size=256))
+    report = measure(model, phantoms)
+    encoder = model.checkpoint.model
+    text = card(
+        report,
+        measure(model, phantoms, shuffle=np.random.default_rng(0)),
+        training=training,
+        image_parameters=sum(p.numel() for p in encoder.image_encoder.parameters()),
+        text_parameters=sum(p.numel() for p in encoder.lang_encoder.parameters()),
+        first_patient=HELD_OUT,
+    )
+    (folder / "README.md").write_text(text)
+    return report
+
+
+def _processor() -> str:
+    """What the system calls its processor, or its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def main() -> None:
     """The command line of `make demo-checkpoint`."""
-    parser = argparse.ArgumentParser(description="Draw, train and write the demonstration checkpoint.")
+    parser = argparse.ArgumentParser(description="Draw, train, write and measure the demonstration checkpoint.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", type=int, default=PICTURES, help="training phantoms to draw")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--measure", action="store_true", help="only measure the checkpoint that is in the folder")
     arguments = parser.parse_args()
-    make(arguments.folder, pictures=arguments.pictures, seed=arguments.seed, console=Console(stderr=True))
+    console = Console(stderr=True)
+    if not arguments.measure:
+        make(arguments.folder, pictures=arguments.pictures, seed=arguments.seed, console=console)
+    report = measure_held_out(arguments.folder)
+    console.print(f"modality top-1 {report.modality_top1:.3f}, mean finding AUC {report.mean_auc:.3f}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from dualsight.checkpoint import hub
+from dualsight.checkpoint.layout import DEMO_MARK
 from dualsight.checkpoint.load import load_checkpoint, load_image_encoder
 from dualsight.checkpoint.weights import map_tensors
 from dualsight.errors import CheckpointError, ConfigError, MissingTensor, ShapeMismatch, UnexpectedTensor
@@ -178,11 +179,11 @@ def test_the_fingerprint_is_computed_once(recipe_folder: Folder, monkeypatch: py
 def test_the_demo_says_that_it_is_one(recipe_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     demo = tmp_path / "demo"
     demo.mkdir()
-    shutil.copy(recipe_folder("davit") / "config.yaml", demo)
+    config = (recipe_folder("davit") / "config.yaml").read_text()
+    (demo / "config.yaml").write_text(f"{DEMO_MARK}\n{config}")
     halves = {key: tensor.half() for key, tensor in map_tensors(recipe_folder("davit") / WEIGHTS).items()}
     save_file(halves, demo / "model.safetensors")
     monkeypatch.setattr(hub, "demo_folder", lambda: demo)
-    monkeypatch.setattr("dualsight.checkpoint.load.demo_folder", lambda: demo)
     checkpoint = load_checkpoint("demo")
     assert (checkpoint.name, checkpoint.is_demo) == ("demo", True)
     assert load_checkpoint(demo).is_demo

@@ -92,6 +92,15 @@ def test_dicom_goes_to_its_decoder_whatever_holds_it(as_bytes: bool) -> None:
     assert frame.meta.format == "DICOM" and frame.meta.modality == "CT"
 
 
+@pytest.mark.parametrize("holder", ["path", "bytes", "gzip path", "gzip bytes"])
+def test_volumes_go_to_their_decoder_whatever_holds_them(holder: str, tmp_path: Path) -> None:
+    data = (FOLDER / "nibabel" / "anatomical.nii").read_bytes()
+    data = gzip.compress(data, 1) if "gzip" in holder else data
+    (tmp_path / "v").write_bytes(data)
+    frame = next(dualsight.image.open(tmp_path / "v" if "path" in holder else data))
+    assert frame.pixels.dtype == np.uint8 and frame.meta.format == "NIfTI" and frame.n_frames > 1
+
+
 def refused(thing: Any, **options: Any) -> ImageError:
     with pytest.raises(ImageError) as caught:
         list(dualsight.image.open(thing, **options))

@@ -363,6 +363,21 @@ def test_truncated_deep_tiff_is_refused(compression: str) -> None:
         decode(data[: len(data) - 200])
 
 
+@pytest.mark.parametrize(
+    ("values", "options"), [(noise(4, 4, 3), {}), (noise(4, 4, 1, high=999, dtype="uint16"), {"tile": 16})]
+)
+def test_a_tiff_whose_bytes_cannot_fill_its_size_costs_no_memory(
+    values: NDArray[Any], options: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = tiff(values, deflate=True, **options)
+    for tag, size in ((256, 4), (257, 4), (322, 16), (323, 16)):
+        large = large.replace(struct.pack("<HHII", tag, 4, 1, size), struct.pack("<HHII", tag, 4, 1, 12_000))
+    monkeypatch.setattr(Image, "new", lambda *_: pytest.fail("a canvas was made"))
+    monkeypatch.setattr(Image.core, "new", lambda *_: pytest.fail("a canvas was made"))
+    with pytest.raises(UnreadableImage):
+        decode(large)
+
+
 @pytest.mark.parametrize("rows", [0, 5, 10])
 def test_a_png_whose_rows_end_early_is_refused_not_shown_with_black_below(rows: int) -> None:
     with pytest.raises(UnreadableImage, match="truncated"):

@@ -83,6 +83,7 @@ class JsonRows:
 
     def _write(self, row: dict[str, Any]) -> None:
         sys.stdout.write((",\n" if self.any else "\n") + json.dumps(row, ensure_ascii=False))
+        sys.stdout.flush()
         self.any = True
 
 
@@ -99,6 +100,7 @@ class CsvRows:
         frame = "" if result.frame_index is None else result.frame_index
         for rank, (label, probability) in enumerate(islice(result.as_dict().items(), self.top), start=1):
             self.writer.writerow([result.source, frame, rank, label, probability])
+        sys.stdout.flush()
 
     def fail(self, failed: Failed) -> None:
         """No line."""

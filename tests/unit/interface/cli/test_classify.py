@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dualsight
+from dualsight.checkpoint.layout import DEMO_MARK
 
 LABELS = ["pneumonia", "no finding", "pleural effusion"]
 CINE = Path(__file__).parents[3] / "data" / "images" / "pydicom" / "SC_rgb_rle_2frame.dcm"
@@ -131,12 +132,11 @@ def test_a_model_that_is_not_there(run, picture: Path, tmp_path: Path) -> None:
     assert result.stdout == ""
 
 
-def test_a_model_with_a_notice_says_it_on_stderr(
-    run, picture: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_model_with_a_notice_says_it_on_stderr(run, picture: Path, weights: Path, tmp_path: Path) -> None:
     demo = tmp_path / "demo"
     shutil.copytree(weights, demo)
-    monkeypatch.setattr("dualsight.checkpoint.load.demo_folder", lambda: next(demo.glob("**/config.yaml")).parent)
+    config = next(demo.glob("**/config.yaml"))
+    config.write_text(f"{DEMO_MARK}\n{config.read_text()}")
     result = run("classify", picture, "--labels", "a,b", "--json", "--model", demo)
     assert result.exit_code == 0
     assert "never for diagnosis" in result.stderr
