@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pydicom.dataset import Dataset
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
+from dualsight.image.aspect import squared
 from dualsight.image.colour import palette_to_rgb, to_eight_bits, ybr_full_to_rgb
 from dualsight.image.dicom_file import DicomFile, open_dicom
 from dualsight.image.dicom_frames import StoredFrame, iter_stored, read_pixel_module
@@ -126,15 +126,6 @@ def _show_grey(frame: StoredFrame, header: Dataset, index: int, n_frames: int, w
 
 
 def _squared(pixels: Grey, header: Dataset, meta: FrameMeta, limits: Limits, source: str) -> Grey:
-    """`pixels` [H, W, 3] with the more coarsely sampled axis enlarged, bilinearly, until pixels are square.
-
-    A pixel's height : width is its spacing, else Pixel Aspect Ratio (PS3.3 C.7.6.3.1.7).
-    """
-    tall, wide = meta.spacing_mm or header.get("PixelAspectRatio") or (1, 1)
-    ratio = float(tall) / float(wide)
-    height, width = pixels.shape[:2]
-    size = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
-    if size == (width, height):
-        return pixels
-    limits.check_size(size[1], size[0], source=source)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+    """`pixels` [H, W, 3] made square by their spacing, else by Pixel Aspect Ratio (PS3.3 C.7.6.3.1.7)."""
+    height, width = meta.spacing_mm or header.get("PixelAspectRatio") or (1, 1)
+    return squared(pixels, float(height), float(width), limits, source)

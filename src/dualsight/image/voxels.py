@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dualsight.errors import ConfigError, UnreadableImage
+from dualsight.image.aspect import squared
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
 from dualsight.image.view import View, full_range_view
-from dualsight.image.voi import Grey, distinct, per_value, to_grey, value_range
+from dualsight.image.voi import distinct, per_value, to_grey, value_range
 
 Plane = Literal["axial", "coronal", "sagittal"]
 Affine = NDArray[np.float64]  # [4, 4]: voxel index → mm, RAS+
@@ -55,7 +55,8 @@ class Volume:
         step_mm: the distance of one slice to the next; the nearest stored slices are taken, none twice. None: all.
         Pixels are square: the more coarsely sampled axis of a slice is enlarged, bilinearly. `frame_index` counts
         all slices of the plane, also those stepped over, and goes on from one point in time to the next.
-        Raises ConfigError for an unknown plane or a step that is no positive number, ImageTooLarge.
+        Raises ConfigError for an unknown plane or a step that is no positive number; UnreadableImage for voxels of a
+        shape that no scanner has; ImageTooLarge.
         """
         if plane not in _AXES:
             raise ConfigError(f"no plane is named {plane!r}", hint=f"known are {', '.join(_AXES)}")
@@ -71,7 +72,7 @@ class Volume:
             stored = self.values.take(index, axis)[::-1, ::-1].T  # [down, across]
             limits.check_size(*stored.shape, source=self.source)
             grey = per_value(lambda v: to_grey(self.view.display(v), invert=self.invert), stored)
-            grey = _squared(grey, down / across, limits, self.source)
+            grey = squared(grey, down, across, limits, self.source)
             meta = replace(
                 self.meta,
                 view=plane,
@@ -96,16 +97,6 @@ def _picked(n_slices: int, spacing_mm: float, step_mm: float | None) -> list[int
         return list(range(n_slices))
     positions = np.arange(0.0, (n_slices - 0.5) * spacing_mm, step_mm)
     return np.unique(np.rint(positions / spacing_mm).astype(int).clip(0, n_slices - 1)).tolist()
-
-
-def _squared(grey: Grey, ratio: float, limits: Limits, source: str) -> Grey:
-    """`grey` [H, W] with square pixels; ratio: a pixel's height by its width."""
-    height, width = grey.shape
-    size = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
-    if size == (width, height):
-        return grey
-    limits.check_size(size[1], size[0], source=source)
-    return np.asarray(Image.fromarray(np.ascontiguousarray(grey)).resize(size, Image.Resampling.BILINEAR))
 
 
 def to_ras(values: NDArray[Any], affine: Affine) -> tuple[NDArray[Any], Affine]:

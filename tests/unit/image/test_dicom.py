@@ -604,7 +604,9 @@ def test_pixels_become_square_on_request() -> None:
     spaced = dicom_bytes(RAMP, PixelSpacing=[0.5, 1.0])
     assert frames(spaced, square_pixels=True)[0].pixels.shape == (16, 32, 3)
     with pytest.raises(ImageTooLarge):
-        frames(dicom_bytes(RAMP, PixelAspectRatio=[100000, 1]), square_pixels=True, limits=Limits(pixels=1000))
+        frames(dicom_bytes(RAMP, PixelAspectRatio=[50, 1]), square_pixels=True, limits=Limits(pixels=1000))
+    with pytest.raises(UnreadableImage, match="100000 by 1 is damage"):
+        frames(dicom_bytes(RAMP, PixelAspectRatio=[100000, 1]), square_pixels=True)
 
 
 # --- mutations

@@ -104,6 +104,13 @@ def test_slices_have_square_pixels_and_say_their_spacing() -> None:
     assert (frame.meta.format, frame.meta.view, frame.n_frames) == ("NIfTI", "coronal", 5)
 
 
+def test_voxels_of_an_absurd_shape_are_damage() -> None:
+    volume = only(nifti_bytes(CORNER, np.diag([1.0, 1.0, 1e30, 1.0])))
+    assert next(volume.slices("axial")).pixels.shape == (5, 4, 3)
+    with pytest.raises(UnreadableImage, match="is damage"):
+        next(volume.slices("coronal"))
+
+
 @pytest.mark.parametrize(
     ("step_mm", "picked"),
     [
