@@ -44,13 +44,18 @@ def tiff(
     tile: int | None = None,
     extra_samples: int | None = None,
     orientation: int = 1,
+    fill_order: int = 1,
+    loops: bool = False,
 ) -> bytes:
-    """A one-page TIFF of [H, W, C]: strips of four rows, or square tiles."""
+    """A one-page TIFF of [H, W, C]: strips of four rows, or square tiles. If it loops, its page follows itself."""
     height, width, channels = values.shape
     stored = values.astype(values.dtype.newbyteorder(order))
     planes = np.split(stored, channels, axis=2) if planar else [stored]
     blocks = [block for plane in planes for block in _blocks(plane, tile)]
     data = [zlib.compress(block) if deflate else block for block in blocks]
+    if fill_order == 2:  # each byte's bits from the other end
+        turned = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+        data = [block.translate(turned) for block in data]
     kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
     entries: dict[int, tuple[str, list[int]]] = {
         256: ("I", [width]),
@@ -58,6 +63,7 @@ def tiff(
         258: ("H", [values.dtype.itemsize * 8] * channels),
         259: ("H", [8 if deflate else 1]),
         262: ("H", [(2 if channels >= 3 else 1) if photometric is None else photometric]),
+        266: ("H", [fill_order]),
         274: ("H", [orientation]),
         277: ("H", [channels]),
         284: ("H", [2 if planar else 1]),
@@ -68,7 +74,7 @@ def tiff(
     entries |= {322: ("I", [tile]), 323: ("I", [tile])} if tile else {278: ("I", [4])}
     if extra_samples is not None:
         entries[338] = ("H", [extra_samples])
-    return _laid_out(order, entries, data)
+    return _laid_out(order, entries, data, loops)
 
 
 def _blocks(plane: NDArray[Any], tile: int | None) -> list[bytes]:
@@ -80,7 +86,7 @@ def _blocks(plane: NDArray[Any], tile: int | None) -> list[bytes]:
     return [padded[y : y + tile, x : x + tile].tobytes() for y, x in corners]
 
 
-def _laid_out(order: str, entries: dict[int, tuple[str, list[int]]], data: list[bytes]) -> bytes:
+def _laid_out(order: str, entries: dict[int, tuple[str, list[int]]], data: list[bytes], loops: bool) -> bytes:
     """Header, pixel data, then the directory and its lists."""
     starts = list(itertools.accumulate((len(block) for block in data), initial=8))
     offsets_tag = 324 if 324 in entries else 273
@@ -94,5 +100,6 @@ def _laid_out(order: str, entries: dict[int, tuple[str, list[int]]], data: list[
             packed, lists = struct.pack(order + "I", lists_at + len(lists)), lists + packed + b"\0" * (len(packed) % 2)
         directory += struct.pack(order + "HHI", tag, {"H": 3, "I": 4}[code], len(numbers)) + packed.ljust(4, b"\0")
     header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", directory_at)
+    following = struct.pack(order + "I", directory_at if loops else 0)
     body = b"".join(data)
-    return header + body + b"\0" * (len(body) % 2) + directory + b"\0" * 4 + lists
+    return header + body + b"\0" * (len(body) % 2) + directory + following + lists

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,15 @@ def test_a_file_object_may_give_its_bytes_in_parts() -> None:
     np.testing.assert_array_equal(frame.pixels, VALUES)
 
 
+def test_a_file_object_without_end_is_read_to_the_limit_only() -> None:
+    class Endless:
+        def read(self, size: int = -1, /) -> bytes:
+            assert 0 < size <= 1001
+            return PNG[:size].ljust(min(size, 300), b"\0")
+
+    assert isinstance(refused(Endless(), limits=Limits(file_bytes=1000)), ImageTooLarge)
+
+
 def test_a_closed_file_is_refused() -> None:
     file = io.BytesIO(PNG)
     file.close()
@@ -192,6 +202,22 @@ def test_gzip_members_are_joined_and_bounded() -> None:
     assert gunzip(two, "x", Limits()) == b"one, two"
     with pytest.raises(ImageTooLarge):
         gunzip(two, "x", Limits(file_bytes=7))
+
+
+def test_a_gzip_bomb_is_not_unpacked() -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    tracemalloc.start()
+    with pytest.raises(ImageTooLarge):
+        gunzip(bomb, "x", Limits(file_bytes=1000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_base64_longer_than_any_path_is_base64() -> None:
+    large = np.random.default_rng(3).integers(0, 256, (90, 90, 3), dtype=np.uint8)
+    (frame,) = dualsight.image.open(base64.b64encode(png(large)).decode())
+    np.testing.assert_array_equal(frame.pixels, large)
 
 
 def test_a_dicom_file_that_is_also_a_tiff_is_dicom() -> None:

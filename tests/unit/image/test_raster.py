@@ -79,6 +79,7 @@ def test_every_picture_of_the_manifest_decodes_to_its_shape_or_is_refused_clearl
         ("RGBA", (200, 100, 50, 128), (100, 50, 25)),
         ("RGBA", (200, 100, 50, 0), (0, 0, 0)),
         ("RGBa", (100, 50, 25, 128), (100, 50, 25)),
+        ("RGBa", (200, 9, 9, 100), (200, 9, 9)),  # more light than its alpha allows: shown as stored
         ("RGBX", (9, 8, 7, 0), (9, 8, 7)),
         ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
         ("CMYK", (0, 0, 0, 255), (0, 0, 0)),
@@ -224,6 +225,19 @@ def test_deep_tiff_stands_upright(orientation: int) -> None:
     np.testing.assert_array_equal(decode(tiff(values, orientation=orientation))[..., :1], expected)
 
 
+@pytest.mark.parametrize("deflate", [False, True])
+def test_either_fill_order_of_tiff(deflate: bool) -> None:
+    values = noise(6, 5, 1, high=5000, dtype="uint16")
+    data = tiff(values, deflate=deflate, fill_order=2)
+    np.testing.assert_array_equal(decode(data)[..., :1], stretched(values))
+
+
+def test_deep_tiff_is_held_to_our_limits_not_to_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    values = noise(6, 5, 3, high=5000, dtype="uint16")
+    np.testing.assert_array_equal(decode(tiff(values)), stretched(values))
+
+
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
 @pytest.mark.parametrize(("dtype", "predictor"), [("uint16", 2), ("int32", 2), ("float32", 3)])
 def test_predictors_are_undone(compression: str, dtype: str, predictor: int) -> None:
@@ -338,6 +352,10 @@ def test_bombs_are_refused_by_their_header() -> None:
     ):
         with pytest.raises((ImageTooLarge, UnreadableImage)):
             decode(data)
+
+
+def test_a_tiff_page_that_follows_itself_is_one_page() -> None:
+    assert len(list(decode_raster(tiff(noise(4, 4, 1), loops=True), "x"))) == 1
 
 
 def test_too_many_frames_are_refused_before_the_first() -> None:
