@@ -31,7 +31,7 @@ from dualsight.image.prepare import resize
 from dualsight.learn.card import Training, card
 from dualsight.learn.fit import Batch, FitConfig, fit
 from dualsight.learn.phantom.captions import caption
-from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw_many
+from dualsight.learn.phantom.catalogue import HELD_OUT, draw_many
 from dualsight.learn.zero_shot import ZeroShotReport, measure
 from dualsight.model.dual import DualEncoder
 from dualsight.task.model import load
@@ -43,8 +43,6 @@ BATCH = 64
 EPOCHS = 2.8
 CHUNK = 500
 CAPTIONS_EACH = 4  # different wordings drawn for each picture
-FOCUS_STEPS = 450  # after the mixed epochs
-FOCUS_MODALITIES = 3  # in each of its batches
 MEASURED = 3_000  # held-out phantoms
 
 CONFIG = """\
@@ -124,43 +122,26 @@ def _one_thread_each() -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
-def shuffled(pictures: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Indices [BATCH] of epochs without end, all modalities mixed."""
-    while True:
-        order = rng.permutation(pictures)
-        for start in range(0, pictures - BATCH + 1, BATCH):
-            yield order[start : start + BATCH]
-
-
-def focused(pictures: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Indices [BATCH] without end, each batch from a few modalities: negatives that differ in the finding alone."""
-    kinds = np.arange(pictures) % len(MODALITIES)  # as `draw_many` takes them in turn
-    while True:
-        chosen = rng.choice(len(MODALITIES), FOCUS_MODALITIES, replace=False)
-        yield rng.choice(np.flatnonzero(np.isin(kinds, chosen)), BATCH, replace=False)
-
-
 def batches(
-    order: Iterator[NDArray[np.int64]],
-    images: NDArray[np.uint8],
-    captions: list[list[str]],
-    config: ModelConfig,
-    rng: np.random.Generator,
+    images: NDArray[np.uint8], captions: list[list[str]], config: ModelConfig, rng: np.random.Generator
 ) -> Iterator[Batch]:
-    """Pictures and one of their captions, in the given order. Equal captions are one class (UniCL)."""
+    """Shuffled epochs without end, all modalities mixed. Equal captions are one class (UniCL)."""
     tokenizer = Tokenizer.packaged()
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (config.preprocessing.mean, config.preprocessing.std))
-    for chosen in order:
-        texts = [captions[i][rng.integers(CAPTIONS_EACH)] for i in chosen]
-        _, labels = np.unique(texts, return_inverse=True)
-        tokens = tokenizer(texts)
-        pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
-        yield Batch(
-            pixels=(pixels - mean) / std,
-            input_ids=torch.from_numpy(tokens.input_ids),
-            attention_mask=torch.from_numpy(tokens.attention_mask),
-            labels=torch.from_numpy(labels),
-        )
+    while True:
+        order = rng.permutation(len(images))
+        for start in range(0, len(order) - BATCH + 1, BATCH):
+            chosen = order[start : start + BATCH]
+            texts = [captions[i][rng.integers(CAPTIONS_EACH)] for i in chosen]
+            _, labels = np.unique(texts, return_inverse=True)
+            tokens = tokenizer(texts)
+            pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
+            yield Batch(
+                pixels=(pixels - mean) / std,
+                input_ids=torch.from_numpy(tokens.input_ids),
+                attention_mask=torch.from_numpy(tokens.attention_mask),
+                labels=torch.from_numpy(labels),
+            )
 
 
 def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: Console) -> None:
@@ -174,19 +155,14 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
     model = DualEncoder(config.dual)
     rng = np.random.default_rng([seed, 1])
     steps = int(pictures * EPOCHS / BATCH)
-    phases = (
-        (shuffled(pictures, rng), FitConfig(steps=steps)),
-        (focused(pictures, rng), FitConfig(steps=FOCUS_STEPS, learning_rate=5e-4, warmup_steps=30)),
-    )
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console)
     with bar as progress:
         images, captions = draw_all(pictures, seed, progress)
+        task = progress.add_task("training", total=steps)
         losses = []
-        for order, recipe in phases:
-            task = progress.add_task("training", total=recipe.steps)
-            for step in fit(model, batches(order, images, captions, config, rng), recipe):
-                losses.append(step.loss)
-                progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-50:]):.3f}")
+        for step in fit(model, batches(images, captions, config, rng), FitConfig(steps=steps)):
+            losses.append(step.loss)
+            progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-50:]):.3f}")
     training = Training(
         seed=seed,
         pictures=pictures,

@@ -1,10 +1,13 @@
 """The text encoder: CLIP's transformer (Radford et al., arXiv 2103.00020), with a causal or a padding mask.
 
-B texts, L tokens (the batch's longest, never more than the context), C width, h heads, d = C/h.
+B texts, L tokens (the batch's longest, never more than the context), C width, h heads, d = C/h; T tokens of
+all texts together, without padding. Everything but attention itself works on these T rows.
 Attribute names are the official checkpoint's.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +30,27 @@ class LayerNorm(nn.Module):
         return self.weight * wide + self.bias
 
 
+class Batch(NamedTuple):
+    """Which of a batch's B × L places hold the T tokens that are computed, and who may attend to whom."""
+
+    places: Tensor  # int64 [T], into B·L
+    shape: tuple[int, int]  # B, L
+    mask: Tensor  # bool, broadcast to [B, h, L, L]; True: may be attended to
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """[T, C] → [B, L, C], zeros elsewhere."""
+        texts, length = self.shape
+        if len(rows) == texts * length:
+            return rows.unflatten(0, self.shape)
+        whole = rows.new_zeros(texts * length, rows.shape[1])
+        return whole.index_copy(0, self.places, rows).unflatten(0, self.shape)
+
+    def gather(self, whole: Tensor) -> Tensor:
+        """[B, L, C] → [T, C]."""
+        rows = whole.flatten(0, 1)
+        return rows if len(self.places) == len(rows) else rows[self.places]
+
+
 class SelfAttention(nn.Module):
     """Multi-head attention with the parameter names of torch's own module."""
 
@@ -38,12 +62,12 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
         nn.init.xavier_uniform_(self.in_proj_weight)
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """[B, L, C], bool mask broadcast to [B, h, L, L] (True: may be attended to) → [B, L, C]."""
-        qkv = F.linear(tokens, self.in_proj_weight, self.in_proj_bias).unflatten(-1, (3, self.heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, h, L, d]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+    def forward(self, tokens: Tensor, batch: Batch) -> Tensor:
+        """[T, C] → [T, C]."""
+        qkv = batch.spread(F.linear(tokens, self.in_proj_weight, self.in_proj_bias))  # [B, L, 3·C]
+        q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each [B, h, L, d]
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=batch.mask)
+        return self.out_proj(batch.gather(mixed.transpose(1, 2).flatten(2)))
 
 
 class QuickGeluMlp(nn.Module):
@@ -70,9 +94,9 @@ class ResidualAttentionBlock(nn.Module):
         self.mlp = QuickGeluMlp(width)
         self.ln_2 = LayerNorm(width)
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """[B, L, C], mask as in SelfAttention → [B, L, C]."""
-        tokens = tokens + self.attn(self.ln_1(tokens), mask)
+    def forward(self, tokens: Tensor, batch: Batch) -> Tensor:
+        """[T, C] → [T, C]."""
+        tokens = tokens + self.attn(self.ln_1(tokens), batch)
         return tokens + self.mlp(self.ln_2(tokens))
 
 
@@ -90,19 +114,26 @@ class TextTransformer(nn.Module):
         nn.init.normal_(self.positional_embedding, std=0.01)
 
     def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """int64 [B, L], attention_mask [B, L] (0: padding) → [B, L, C]."""
+        """int64 [B, L], attention_mask [B, L] (0: padding) → [B, L, C], padding computed too."""
+        every = torch.arange(input_ids.numel(), device=input_ids.device)
+        return self._states(input_ids, attention_mask, every).unflatten(0, tuple(input_ids.shape))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """The state at the first end token (the largest id): [B, C]. Padding never reaches it, so none is computed."""
+        kept = attention_mask.flatten().nonzero().squeeze(1)  # [T], rising
+        states = self._states(input_ids, attention_mask, kept)
+        starts = torch.arange(len(input_ids), device=input_ids.device) * input_ids.shape[1]
+        return states[torch.searchsorted(kept, starts + input_ids.argmax(1))]  # argmax: the first of equal maxima
+
+    def _states(self, input_ids: Tensor, attention_mask: Tensor, places: Tensor) -> Tensor:
+        """States [T, C] of the tokens at `places` of the batch."""
         length = input_ids.shape[1]
-        tokens = self.token_embedding(input_ids) + self.positional_embedding[:length]
         if self.config.autoregressive:
             mask = torch.ones(length, length, dtype=torch.bool, device=input_ids.device).tril()
         else:
             mask = attention_mask.bool()[:, None, None, :]
+        batch = Batch(places, (input_ids.shape[0], length), mask)
+        tokens = self.token_embedding(input_ids.flatten()[places]) + self.positional_embedding[places % length]
         for block in self.resblocks:
-            tokens = block(tokens, mask)
+            tokens = block(tokens, batch)
         return self.ln_final(tokens)
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """The state at the first end token (the largest id): [B, C]."""
-        hidden = self.hidden_states(input_ids, attention_mask)
-        end = input_ids.argmax(1)  # [B], the first of equal maxima
-        return hidden[torch.arange(len(hidden), device=hidden.device), end]

@@ -101,16 +101,29 @@ def image_costs(config: ImageEncoderConfig, size: tuple[int, int]) -> tuple[tupl
 
 def text_costs(config: TextConfig, lengths: Sequence[int]) -> list[Cost]:
     """The text encoder's cost for one text of each length, in tokens, start and end included."""
-    encoder = on_meta(replace(config, layers=1))
+    with torch.device("meta"):
+        encoder = TextTransformer(replace(config, layers=1)).eval()
     parameters = {name: parameter.numel() for name, parameter in encoder.named_parameters()}
+    block = "encoder.resblocks.0"
     layer = sum(count for name, count in parameters.items() if name.startswith("resblocks."))
     costs = []
     for length in lengths:
         ids = torch.zeros(1, length, dtype=torch.int64, device="meta")
-        macs = _macs(encoder, ids, torch.ones_like(ids))
-        once = Cost(sum(parameters.values()) - layer, macs[""] - macs["resblocks.0"])
-        costs.append(once + Cost(layer, macs["resblocks.0"]) * config.layers)
+        macs = _macs(_WholeText(encoder), ids)
+        once = Cost(sum(parameters.values()) - layer, macs[""] - macs[block])
+        costs.append(once + Cost(layer, macs[block]) * config.layers)
     return costs
+
+
+class _WholeText(nn.Module):
+    """The text encoder over every token: which of them are padding, a meta tensor cannot say."""
+
+    def __init__(self, encoder: TextTransformer) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return self.encoder.hidden_states(input_ids, torch.ones_like(input_ids))
 
 
 def _macs(module: nn.Module, *inputs: torch.Tensor) -> dict[str, int]:
