@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub.constants  # reads the environment once, when imported: before any test changes it
 import pytest
 
 from golden import Golden, write_official_folder
@@ -21,3 +22,8 @@ def recipe_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
         return made[name]
 
     return folder
+
+
+def pytest_report_header() -> str:
+    """Which hub the tests would speak to, had they no stand-in of their own."""
+    return f"hub offline: {huggingface_hub.constants.HF_HUB_OFFLINE}"
