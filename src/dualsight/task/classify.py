@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.errors import TextError
 from dualsight.image.frame import FrameMeta
 from dualsight.text.prompts import fill
 
@@ -47,31 +46,14 @@ def label_embeddings(
 ) -> Vectors:
     """One vector a label [n, D]: the normalised mean over its prompts (one template: that prompt's vector).
 
-    Raises TextError for no labels, a repeated one, or a template without `{label}`.
+    Raises TextError as `prompts.fill` does: no labels, a repeated one, a template without `{label}`.
     """
-    check_labels(labels)
     prompts = fill(templates, labels)  # [label][template]
     vectors = encode_text([prompt for row in prompts for prompt in row])
     if len(templates) == 1:
         return vectors
     mean = vectors.reshape(len(labels), len(templates), -1).mean(axis=1)
     return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)
-
-
-def check_labels(labels: Sequence[str]) -> None:
-    """Raises TextError unless `labels` is a list of distinct, non-blank strings."""
-    if isinstance(labels, str):
-        raise TextError("labels are one string, not a list of strings", hint="['label one', 'label two']")
-    if not labels:
-        raise TextError("no labels to choose from")
-    for i, label in enumerate(labels):
-        if not isinstance(label, str):
-            raise TextError(f"label {i} is {type(label).__name__}, not a string")
-        if not label.strip():
-            raise TextError(f"label {i} is blank")
-    repeated = sorted({label for label in labels if labels.count(label) > 1})
-    if repeated:
-        raise TextError(f"label {repeated[0]!r} is given more than once")
 
 
 def probabilities(image: Vectors, labels: Vectors, logit_scale: float, *, multilabel: bool) -> NDArray[np.float64]:

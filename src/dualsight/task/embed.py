@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,15 +156,15 @@ class TextEmbedder:
 
         Raises TextError if one is not a string.
         """
-        known: dict[str, Vector] = {}
-        with self._lock:
-            for text in texts:
-                if isinstance(text, str) and text in self._seen:
-                    self._seen.move_to_end(text)
-                    known[text] = self._seen[text]
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TextError(f"text {i} is {type(text).__name__}, not a string")
+        known: dict[str, Vector] = {}
+        with self._lock:
+            for text in texts:
+                if text in self._seen:
+                    self._seen.move_to_end(text)
+                    known[text] = self._seen[text]
         new = sorted({text for text in texts if text not in known}, key=lambda text: (len(text), text))
         for batch in _batches(new, batch_size):  # alike in length, so that little of a batch is padding
             tokens = self.tokenizer(batch, context_length=self.context_length)
@@ -172,7 +172,7 @@ class TextEmbedder:
         self._remember({text: known[text] for text in new})
         return np.stack([known[text] for text in texts])
 
-    def _remember(self, new: dict[str, Any]) -> None:
+    def _remember(self, new: dict[str, Vector]) -> None:
         with self._lock:
             self._seen.update(new)
             while len(self._seen) > self.capacity:

@@ -36,7 +36,7 @@ def fill(templates: Sequence[str], labels: Sequence[str]) -> list[list[str]]:
     or a label is blank or comes twice.
     """
     _check_templates(templates)
-    _check_labels(labels)
+    check_labels(labels)
     return [[template.replace(PLACEHOLDER, label) for template in templates] for label in labels]
 
 
@@ -52,18 +52,23 @@ def _check_templates(templates: Sequence[str]) -> None:
                 )
 
 
-def _check_labels(labels: Sequence[str]) -> None:
+def check_labels(labels: Sequence[str]) -> None:
+    """Raises TextError unless `labels` is a list of distinct strings that are not blank."""
     _check_list(labels, "label")
+    seen: set[str] = set()
     for index, label in enumerate(labels):
         if not label.strip():
             raise TextError(f"label {index} is blank")
-        if label in labels[:index]:
-            raise TextError(f"label {label!r} comes twice", hint="each label must be its own")
+        if label in seen:
+            raise TextError(f"label {label!r} comes twice: none may be given more than once")
+        seen.add(label)
 
 
 def _check_list(texts: Sequence[str], noun: str) -> None:
     if isinstance(texts, str):
-        raise TextError(f"one {noun} where a list of them is needed", hint=f"put it in brackets: [{noun}]")
+        raise TextError(
+            f"one {noun} where a list of them is needed: this is one string", hint=f"put it in brackets: [{noun}]"
+        )
     if len(texts) == 0:
         raise TextError(f"no {noun}s")
     for index, text in enumerate(texts):

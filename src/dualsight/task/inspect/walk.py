@@ -20,10 +20,11 @@ from dualsight.errors import UnreadableImage
 from dualsight.image.open import Source, Window
 from dualsight.image.open import open as open_image
 from dualsight.image.prepare import normalise, resize
-from dualsight.task.classify import check_labels, probabilities
+from dualsight.task.classify import probabilities
 from dualsight.task.embed import source_name
 from dualsight.task.inspect.picture import FeaturePicture, feature_picture
 from dualsight.task.model import Model
+from dualsight.text.prompts import check_labels
 from dualsight.text.tokenizer import END_OF_WORD
 
 Vector = NDArray[np.float32]
