@@ -4,7 +4,8 @@
 # Nothing heavy comes along; PIL, numpy and pydicom are imported by the decoders.
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
-from dualsight.image.open import Source, Window, open
+from dualsight.image.open import Source, open
+from dualsight.image.reading import Plane, Reading, Window
 from dualsight.image.source import Item, Skipped, scan
 
-__all__ = ["Frame", "FrameMeta", "Item", "Limits", "Skipped", "Source", "Window", "open", "scan"]
+__all__ = ["Frame", "FrameMeta", "Item", "Limits", "Plane", "Reading", "Skipped", "Source", "Window", "open", "scan"]

@@ -23,8 +23,9 @@ from dualsight.image.dicom_meta import describe, prompt_words, sop_class_name
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
 from dualsight.image.quiet import damage
+from dualsight.image.reading import Window
 from dualsight.image.view import full_range_view
-from dualsight.image.voi import Grey, Window, distinct, per_value, to_grey, value_range
+from dualsight.image.voi import Grey, distinct, per_value, to_grey, value_range
 
 __all__ = ["Window", "decode_dicom", "describe", "prompt_words"]
 

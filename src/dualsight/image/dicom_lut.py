@@ -14,12 +14,12 @@ from pydicom.dataset import Dataset
 from dualsight.errors import UnsupportedImage
 from dualsight.image.colour import expand_segments
 from dualsight.image.dicom_meta import functional_group
+from dualsight.image.reading import Window
 from dualsight.image.view import View, linear_view, named_view
 from dualsight.image.voi import (
     Lut,
     Stored,
     Values,
-    Window,
     look_up,
     rescale,
     window_linear,

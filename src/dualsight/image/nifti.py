@@ -16,8 +16,8 @@ from dualsight.image.frame import FrameMeta
 from dualsight.image.limits import Limits
 from dualsight.image.open import gunzip
 from dualsight.image.quiet import damage
+from dualsight.image.reading import Window
 from dualsight.image.view import View, full_range_view, linear_view, named_view
-from dualsight.image.voi import Window
 from dualsight.image.voxels import Volume, spacing_of, to_ras, volume_range_view
 
 _NIFTI_2 = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # the header's size, 540, in either byte order

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
 from dualsight.errors import ImageError, UnreadableImage, UnsupportedImage
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
+from dualsight.image.reading import Plane, Reading, Window
 from dualsight.image.sniff import HEAD_BYTES, Kind, kind_of, other_format
 
 if TYPE_CHECKING:
@@ -31,14 +32,20 @@ class BinaryFile(Protocol):
 Source: TypeAlias = Union[
     str, Path, bytes, bytearray, memoryview, BinaryFile, Frame, "Image.Image", "NDArray[np.generic]"
 ]
-Window: TypeAlias = str | tuple[float, float]
 
 _DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*?(?P<base64>;\s*base64)?\s*,", re.IGNORECASE)
 _SHOWN = 255  # a longer text that is no path is not repeated in an error: it may be somebody's picture
 
 
 def open(
-    image: Source, *, source: str | None = None, window: Window = "auto", limits: Limits | None = None
+    image: Source,
+    *,
+    source: str | None = None,
+    window: Window = "auto",
+    square_pixels: bool = False,
+    plane: Plane = "axial",
+    step_mm: float | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Frame]:
     """The frames of a picture, one at a time, as they are shown.
 
@@ -47,21 +54,30 @@ def open(
         a file of that name exists.
     source: what to call it in results and errors; by default the path as given.
     window: for DICOM and volumes, see `dicom.decode_dicom`; pictures of other formats have none.
+    square_pixels: resample DICOM frames whose pixels are not square.
+    plane, step_mm: which slices of a volume, see `Volume.slices`.
 
     Nothing is opened before the first frame is asked for. Raises UnsupportedImage for what is not read,
     UnreadableImage for what is broken or not there, ImageTooLarge before decoding what is over a limit.
     """
-    limits = limits or Limits()
+    reading = Reading(
+        window=window, square_pixels=square_pixels, plane=plane, step_mm=step_mm, limits=limits or Limits()
+    )
+    yield from read(image, reading, source=source)
+
+
+def read(image: Source, reading: Reading, *, source: str | None = None) -> Iterator[Frame]:
+    """`open` with its choices in one piece."""
     if isinstance(image, Frame):
         yield image
     elif isinstance(image, str | Path):
-        yield from _open_text(image, source or _name(image), window, limits)
+        yield from _open_text(image, source or _name(image), reading)
     elif isinstance(image, bytes | bytearray | memoryview):
-        yield from _decode(bytes(image), source or "image", window, limits)
+        yield from _decode(bytes(image), source or "image", reading)
     elif callable(getattr(image, "read", None)):
-        yield from _decode(_read(image, source or "image", limits), source or "image", window, limits)
+        yield from _decode(_read(image, source or "image", reading.limits), source or "image", reading)
     else:
-        yield from _open_object(image, source or "image", limits)
+        yield from _open_object(image, source or "image", reading.limits)
 
 
 def _name(image: str | Path) -> str:
@@ -69,14 +85,14 @@ def _name(image: str | Path) -> str:
     return text if len(text) <= _SHOWN and not _DATA_URL.match(text) else "image"
 
 
-def _open_text(image: str | Path, source: str, window: Window, limits: Limits) -> Iterator[Frame]:
+def _open_text(image: str | Path, source: str, reading: Reading) -> Iterator[Frame]:
     path = Path(image)
     if _exists(path):
-        yield from _open_path(path, source, window, limits)
+        yield from _open_path(path, source, reading)
         return
     if isinstance(image, Path):
         raise UnreadableImage("no such file", source=source)
-    limits.check_bytes(len(image) // 4 * 3, source=source)
+    reading.limits.check_bytes(len(image) // 4 * 3, source=source)
     data = _from_base64(image)
     if data is None or kind_of(data[:HEAD_BYTES]) is None:
         said = "" if source != "image" else f" ({len(image):,} characters)"
@@ -85,7 +101,7 @@ def _open_text(image: str | Path, source: str, window: Window, limits: Limits) -
             source=source,
             hint="check the path; a relative one starts from the working directory",
         )
-    yield from _decode(data, "image" if source == image else source, window, limits)
+    yield from _decode(data, "image" if source == image else source, reading)
 
 
 def _exists(path: Path) -> bool:
@@ -96,19 +112,19 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _open_path(path: Path, source: str, window: Window, limits: Limits) -> Iterator[Frame]:
+def _open_path(path: Path, source: str, reading: Reading) -> Iterator[Frame]:
     if not path.is_file():  # a folder, or a device or pipe that may never end
         raise UnreadableImage("is no regular file", source=source, hint="`scan` walks folders")
     try:
-        limits.check_bytes(path.stat().st_size, source=source)
+        reading.limits.check_bytes(path.stat().st_size, source=source)
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             kind = kind_of(head)
             # these decoders read from the file what they need of it
-            content = path if kind in ("dicom", "volume") else head + file.read(limits.file_bytes)
+            content = path if kind in ("dicom", "volume") else head + file.read(reading.limits.file_bytes)
     except OSError as error:
         raise UnreadableImage(f"cannot be read ({error.strerror})", source=source) from error
-    yield from _decode_kind(kind, content, source, window, limits)
+    yield from _decode_kind(kind, content, source, reading)
 
 
 def _read(file: Any, source: str, limits: Limits) -> bytes:
@@ -147,38 +163,42 @@ def _open_object(image: Any, source: str, limits: Limits) -> Iterator[Frame]:
         )
 
 
-def _decode(data: bytes, source: str, window: Window, limits: Limits) -> Iterator[Frame]:
+def _decode(data: bytes, source: str, reading: Reading) -> Iterator[Frame]:
     """The frames of a file's bytes."""
-    yield from _decode_kind(kind_of(data[:HEAD_BYTES]), data, source, window, limits)
+    yield from _decode_kind(kind_of(data[:HEAD_BYTES]), data, source, reading)
 
 
-def _decode_kind(
-    kind: Kind | None, content: bytes | Path, source: str, window: Window, limits: Limits
-) -> Iterator[Frame]:
+def _decode_kind(kind: Kind | None, content: bytes | Path, source: str, reading: Reading) -> Iterator[Frame]:
     """The frames of a file of that kind; `content` is a Path for DICOM and volumes only."""
     if kind == "dicom":
         from dualsight.image.dicom import decode_dicom
 
-        yield from decode_dicom(content, source, window=window, limits=limits)
+        yield from decode_dicom(
+            content,
+            source,
+            window=reading.window,
+            square_pixels=reading.square_pixels,
+            limits=reading.limits,
+        )
     elif kind == "volume":
         from dualsight.image.volume import decode_volume
 
-        yield from decode_volume(content, source, window=window, limits=limits)
+        yield from decode_volume(content, source, reading)
     elif isinstance(content, bytes):
-        limits.check_bytes(len(content), source=source)
-        yield from _decode_bytes(kind, content, source, window, limits)
+        reading.limits.check_bytes(len(content), source=source)
+        yield from _decode_bytes(kind, content, source, reading)
 
 
-def _decode_bytes(kind: Kind | None, data: bytes, source: str, window: Window, limits: Limits) -> Iterator[Frame]:
+def _decode_bytes(kind: Kind | None, data: bytes, source: str, reading: Reading) -> Iterator[Frame]:
     if kind == "raster":
         from dualsight.image.raster import decode_raster
 
-        yield from decode_raster(data, source, limits=limits)
+        yield from decode_raster(data, source, limits=reading.limits)
     elif kind == "gzip":
-        inner = gunzip(data, source, limits)
+        inner = gunzip(data, source, reading.limits)
         if kind_of(inner[:HEAD_BYTES]) in (None, "gzip", "zip"):
             raise UnsupportedImage("compressed, and what is inside is no picture", source=source)
-        yield from _decode(inner, source, window, limits)
+        yield from _decode(inner, source, reading)
     else:
         raise _refusal(data, source)
 

@@ -18,8 +18,9 @@ from dualsight.image.dicom_meta import describe, functional_group
 from dualsight.image.frame import FrameMeta
 from dualsight.image.limits import Limits
 from dualsight.image.quiet import damage
+from dualsight.image.reading import Window
 from dualsight.image.view import View
-from dualsight.image.voi import Window, distinct, value_range
+from dualsight.image.voi import distinct, value_range
 from dualsight.image.voxels import Affine, Volume, range_view, spacing_of, to_ras
 
 Vector = NDArray[np.float64]  # [3], in LPS+, the patient coordinates of DICOM

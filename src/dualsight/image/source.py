@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
-from dualsight.image.open import Window
-from dualsight.image.open import open as open_image
+from dualsight.image.open import read
+from dualsight.image.reading import Reading
 from dualsight.image.sniff import HEAD_BYTES, kind_of, other_format
 
 _DICOMDIR = b"1.2.840.10008.1.3.10"  # SOP class of a media directory (PS3.4 annex I.4)
@@ -34,10 +34,10 @@ class Item:
     name: str
     content: Path | Callable[[], bytes]
 
-    def frames(self, *, window: Window = "auto", limits: Limits | None = None) -> Iterator[Frame]:
+    def frames(self, reading: Reading | None = None) -> Iterator[Frame]:
         """Its frames; raises as `dualsight.image.open` does."""
         content = self.content if isinstance(self.content, Path) else self.content()
-        yield from open_image(content, source=self.name, window=window, limits=limits)
+        yield from read(content, reading or Reading(), source=self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,6 @@ Stored = NDArray[Any]  # any integer or float type
 Values = NDArray[np.floating[Any]]
 Grey = NDArray[np.uint8]
 
-# A window: by header or full range, by header only, (centre, width) in modality values, or a name from CT_WINDOWS.
-Window = str | tuple[float, float]
-
 # (centre, width) in HU, as radiology's teaching files give them.
 CT_WINDOWS: dict[str, tuple[float, float]] = {
     "abdomen": (50.0, 400.0),

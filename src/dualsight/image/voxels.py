@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,10 @@ from dualsight.errors import ConfigError, UnreadableImage
 from dualsight.image.aspect import squared
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
+from dualsight.image.reading import Plane
 from dualsight.image.view import View, full_range_view
 from dualsight.image.voi import distinct, per_value, to_grey, value_range
 
-Plane = Literal["axial", "coronal", "sagittal"]
 Affine = NDArray[np.float64]  # [4, 4]: voxel index → mm, RAS+
 
 _AXES: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}

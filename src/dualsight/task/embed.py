@@ -19,9 +19,9 @@ from dualsight.engine.ahead import read_ahead
 from dualsight.engine.base import Engine
 from dualsight.errors import ImageError, TextError
 from dualsight.image.frame import Frame, FrameMeta
-from dualsight.image.open import Source, Window
-from dualsight.image.open import open as open_image
+from dualsight.image.open import Source, read
 from dualsight.image.prepare import Preprocessing, prepare
+from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.text.tokenizer import Tokenizer
 
@@ -60,13 +60,13 @@ def embed_frames(
     preprocessing: Preprocessing,
     *,
     batch_size: int = 8,
-    window: Window = "auto",
+    reading: Reading,
 ) -> Iterator[Embedded | Failed]:
     """Every frame of every source, in order. A source that fails half-way gives its good frames first.
 
     Decoding runs ahead of the encoder by two batches; nothing else is kept.
     """
-    prepared = read_ahead(_prepared(images, preprocessing, window), depth=2 * batch_size)
+    prepared = read_ahead(_prepared(images, preprocessing, reading), depth=2 * batch_size)
     for batch in _batches(prepared, batch_size):
         pixels = [item.vector for item in batch if isinstance(item, Embedded)]  # not yet vectors: [3, H, W] each
         vectors = iter(engine.encode_images(np.stack(pixels)) if pixels else ())
@@ -98,13 +98,13 @@ def _pooled(frames: Sequence[Embedded]) -> Embedded:
 
 
 def _prepared(
-    images: Iterable[Source | Item], preprocessing: Preprocessing, window: Window
+    images: Iterable[Source | Item], preprocessing: Preprocessing, reading: Reading
 ) -> Iterator[Embedded | Failed]:
     """Sources as pixels; `vector` holds [3, H, W] until the engine has seen it."""
     for index, image in enumerate(images):
         name = source_name(image, index)
         try:
-            for frame in _frames(image, name, window):
+            for frame in _frames(image, name, reading):
                 yield Embedded(
                     index=index,
                     source=frame.source,
@@ -117,8 +117,8 @@ def _prepared(
             yield Failed(index=index, source=name, error=error)
 
 
-def _frames(image: Source | Item, name: str, window: Window) -> Iterator[Frame]:
-    return image.frames(window=window) if isinstance(image, Item) else open_image(image, source=name, window=window)
+def _frames(image: Source | Item, name: str, reading: Reading) -> Iterator[Frame]:
+    return image.frames(reading) if isinstance(image, Item) else read(image, reading, source=name)
 
 
 def source_name(image: Source | Item, index: int) -> str:

@@ -14,7 +14,8 @@ from dualsight.checkpoint.load import Checkpoint, load_checkpoint
 from dualsight.engine.base import Engine
 from dualsight.engine.torch import TorchEngine
 from dualsight.errors import DualsightError, ImageError
-from dualsight.image.open import Source, Window
+from dualsight.image.open import Source
+from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.task.classify import Classification, label_embeddings, probabilities, ranked
 from dualsight.task.embed import Embedded, Failed, TextEmbedder, embed_frames, pool_frames
@@ -24,6 +25,7 @@ Per = Literal["image", "frame"]
 Vectors = NDArray[np.float32]
 Images = Source | Item | Iterable[Source | Item]
 
+DEFAULT = Reading()
 DEMO_NOTICE = "demonstration model, trained on procedural phantoms: research software, never for diagnosis"
 
 
@@ -43,8 +45,8 @@ class Model:
     `dualsight.image.open` reads (path, bytes, base64 or data URL, PIL image, numpy array), or an item of
     `dualsight.image.scan`.
     `on_error`: "raise" stops at the first bad picture, "skip" leaves it out, "return" puts its ImageError
-    in its place. A file of several frames counts as one picture, by the normalised mean of its frames'
-    vectors, unless `per="frame"`.
+    in its place. `reading`: how files are shown (window, plane of volumes, limits). A file of several frames
+    counts as one picture, by the normalised mean of its frames' vectors, unless `per="frame"`.
     """
 
     def __init__(self, checkpoint: Checkpoint, engine: Engine) -> None:
@@ -74,11 +76,11 @@ class Model:
         return self.checkpoint.model.logit_scale.item()
 
     def embed(
-        self, images: Images, *, per: Per = "image", window: Window = "auto", batch_size: int = 8
+        self, images: Images, *, per: Per = "image", reading: Reading = DEFAULT, batch_size: int = 8
     ) -> Iterator[Embedded | Failed]:
         """A stream of embeddings with their metadata, in order; a bad picture is a `Failed` in its place."""
         stream = embed_frames(
-            as_stream(images), self.engine, self.config.preprocessing, batch_size=batch_size, window=window
+            as_stream(images), self.engine, self.config.preprocessing, batch_size=batch_size, reading=reading
         )
         return stream if per == "frame" else pool_frames(stream)
 
@@ -88,7 +90,7 @@ class Model:
         images: Images,
         *,
         on_error: Literal["raise", "skip"] = "raise",
-        window: Window = "auto",
+        reading: Reading = DEFAULT,
         batch_size: int = 8,
     ) -> Vectors: ...
 
@@ -98,7 +100,7 @@ class Model:
         images: Images,
         *,
         on_error: Literal["return"],
-        window: Window = "auto",
+        reading: Reading = DEFAULT,
         batch_size: int = 8,
     ) -> list[Vectors | ImageError]: ...
 
@@ -107,7 +109,7 @@ class Model:
         images: Images,
         *,
         on_error: OnError = "raise",
-        window: Window = "auto",
+        reading: Reading = DEFAULT,
         batch_size: int = 8,
     ) -> Vectors | list[Vectors | ImageError]:
         """float32 [n, D] of unit length, one row a picture; a list of [D] and ImageError with on_error="return".
@@ -116,7 +118,7 @@ class Model:
         """
         results = [
             item.error if isinstance(item, Failed) else item.vector
-            for item in self._kept(self.embed(images, window=window, batch_size=batch_size), on_error)
+            for item in self._kept(self.embed(images, reading=reading, batch_size=batch_size), on_error)
         ]
         if on_error == "return":
             return results
@@ -140,7 +142,7 @@ class Model:
         templates: Sequence[str] = ("{label}",),
         on_error: OnError = "raise",
         per: Per = "image",
-        window: Window = "auto",
+        reading: Reading = DEFAULT,
         batch_size: int = 8,
     ) -> list[Classification | ImageError]:
         """Zero-shot classification: for each picture the labels by falling probability.
@@ -150,7 +152,7 @@ class Model:
         Raises TextError for unusable labels or templates, ImageError as `on_error` says.
         """
         stream = self.iter_classify(
-            images, labels, multilabel=multilabel, templates=templates, per=per, window=window, batch_size=batch_size
+            images, labels, multilabel=multilabel, templates=templates, per=per, reading=reading, batch_size=batch_size
         )
         return [item.error if isinstance(item, Failed) else item for item in self._kept(stream, on_error)]
 
@@ -162,7 +164,7 @@ class Model:
         multilabel: bool = False,
         templates: Sequence[str] = ("{label}",),
         per: Per = "image",
-        window: Window = "auto",
+        reading: Reading = DEFAULT,
         batch_size: int = 8,
     ) -> Iterator[Classification | Failed]:
         """`classify` as a stream. Labels are checked and embedded before the first picture is opened."""
@@ -182,20 +184,20 @@ class Model:
                 multilabel=multilabel,
             )
 
-        return map(answer, self.embed(images, per=per, window=window, batch_size=batch_size))
+        return map(answer, self.embed(images, per=per, reading=reading, batch_size=batch_size))
 
     def similarity(
         self,
         images: Images | None = None,
         texts: str | Sequence[str] | None = None,
         *,
-        window: Window = "auto",
+        reading: Reading = DEFAULT,
     ) -> Vectors:
         """Cosines, float32: images × texts [n, m]; with only one of the two, each with each other [n, n].
 
         Raises DualsightError where neither is given.
         """
-        rows = None if images is None else self.encode_image(images, window=window)
+        rows = None if images is None else self.encode_image(images, reading=reading)
         columns = None if texts is None else self.encode_text(texts)
         if rows is None:
             rows = columns

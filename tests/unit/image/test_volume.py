@@ -19,6 +19,7 @@ import dualsight.image
 from dicom_files import dicom_bytes, item, items
 from dualsight.errors import ConfigError, ImageError, ImageTooLarge, UnreadableImage, UnsupportedImage
 from dualsight.image.limits import Limits
+from dualsight.image.reading import Reading
 from dualsight.image.volume import Volume, decode_nifti, decode_volume, read_series
 
 FILES = Path(__file__).parents[2] / "data" / "images"
@@ -157,7 +158,7 @@ def test_scaling_of_the_header_is_applied() -> None:
 
 def test_points_in_time_follow_each_other() -> None:
     series = np.stack([CORNER, CORNER * 2, CORNER * 3], axis=-1)
-    frames = list(decode_volume(nifti_bytes(series), "brain.nii"))
+    frames = list(decode_volume(nifti_bytes(series), "brain.nii", Reading()))
     assert [f.frame_index for f in frames] == list(range(18))
     assert {f.n_frames for f in frames} == {18}
     assert frames[6].meta.note == "time point 2 of 3"
@@ -239,7 +240,7 @@ def test_mutated_volumes_give_slices_or_an_image_error_in_time() -> None:
             data[generator.randrange(352)] = generator.choice([0, 1, 127, 128, 255, generator.randrange(256)])
         started = time.process_time()
         try:
-            for frame in decode_volume(bytes(data), "brain.nii", limits=Limits(pixels=1_000_000)):
+            for frame in decode_volume(bytes(data), "brain.nii", Reading(limits=Limits(pixels=1_000_000))):
                 assert frame.pixels.dtype == np.uint8
         except ImageError as error:
             assert str(error).startswith("brain.nii")

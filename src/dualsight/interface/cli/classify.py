@@ -14,12 +14,15 @@ from dualsight.interface.cli.options import (
     Images,
     ModelName,
     Per,
+    PlaneName,
+    SquarePixels,
+    StepMm,
     WindowName,
     check_one_of,
     count_sources,
     find_images,
     open_model,
-    read_window,
+    read_reading,
 )
 from dualsight.interface.cli.stderr import show_error, show_progress
 
@@ -38,6 +41,9 @@ def classify(
     top: Annotated[int | None, typer.Option(min=1, help="only the N most probable labels")] = None,
     per: Per = "image",
     window: WindowName = "auto",
+    square_pixels: SquarePixels = False,
+    plane: PlaneName = "axial",
+    step_mm: StepMm = None,
     model: ModelName = "demo",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -50,7 +56,7 @@ def classify(
     """
     check_one_of(as_json, as_csv)
     names = read_labels(labels, labels_file)
-    shown_window = read_window(window)
+    reading = read_reading(window, square_pixels, plane, step_mm)
     encoder = open_model(model)
 
     from dualsight.interface.cli.classify_rows import CsvRows, JsonRows, TextRows
@@ -62,7 +68,7 @@ def classify(
         multilabel=multilabel,
         templates=template or ("{label}",),
         per=per,
-        window=shown_window,
+        reading=reading,
     )
     rows = (
         JsonRows(encoder, multilabel, top)

@@ -18,12 +18,15 @@ from dualsight.interface.cli.options import (
     Images,
     ModelName,
     Per,
+    PlaneName,
+    SquarePixels,
+    StepMm,
     WindowName,
     check_one_of,
     count_sources,
     find_images,
     open_model,
-    read_window,
+    read_reading,
 )
 from dualsight.interface.cli.stderr import show_error, show_line, show_progress, waiting
 from dualsight.interface.cli.whole_file import check_place
@@ -42,6 +45,9 @@ def embed(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="a .npz, .parquet or .safetensors")],
     per: Per = "image",
     window: WindowName = "auto",
+    square_pixels: SquarePixels = False,
+    plane: PlaneName = "axial",
+    step_mm: StepMm = None,
     model: ModelName = "demo",
 ) -> None:
     """Embeddings of pictures, written to a file with their sources and the model's fingerprint.
@@ -51,7 +57,7 @@ def embed(
       dualsight embed study/ -o study.parquet
     """
     _check_output(output)
-    shown_window = read_window(window)
+    reading = read_reading(window, square_pixels, plane, step_mm)
     encoder = open_model(model)
 
     import numpy as np
@@ -63,7 +69,7 @@ def embed(
     sources: list[str] = []
     frame_index: list[int | None] = []
     failed = 0
-    stream = encoder.embed(find_images(images), per=per, window=shown_window)
+    stream = encoder.embed(find_images(images), per=per, reading=reading)
     for item in show_progress(stream, "embedding", total=count_sources(images)):
         if isinstance(item, Failed):
             failed += 1
@@ -120,6 +126,9 @@ def similarity(
     image: Annotated[list[str] | None, typer.Option(metavar="IMAGE", help="a picture; may be repeated")] = None,
     text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="a text; may be repeated")] = None,
     window: WindowName = "auto",
+    square_pixels: SquarePixels = False,
+    plane: PlaneName = "axial",
+    step_mm: StepMm = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
     model: ModelName = "demo",
@@ -133,11 +142,11 @@ def similarity(
     if not image and not text:
         raise typer.BadParameter("give --image, --text or both", param_hint="--image")
     check_one_of(as_json, as_csv)
-    shown_window = read_window(window)
+    reading = read_reading(window, square_pixels, plane, step_mm)
     encoder = open_model(model)
     items = list(find_images(image or ()))
     names = [item.name for item in items]
-    cosines = encoder.similarity(items if image else None, text or None, window=shown_window)
+    cosines = encoder.similarity(items if image else None, text or None, reading=reading)
     rows, columns = names if image else text or [], text or names
     if as_json:
         document = {**_origin(encoder), "rows": rows, "columns": columns, "cosines": cosines.tolist()}

@@ -11,8 +11,8 @@ import typer
 from dualsight.interface.cli.stderr import show_line, waiting
 
 if TYPE_CHECKING:
+    from dualsight.image.reading import Reading, Window
     from dualsight.image.source import Item
-    from dualsight.image.voi import Window
     from dualsight.task.model import Model
 
 Images = Annotated[
@@ -38,6 +38,14 @@ WindowName = Annotated[
 Per = Annotated[
     Literal["image", "frame"],
     typer.Option(help="of a file of several frames: one result of their mean, or one each"),
+]
+SquarePixels = Annotated[
+    bool, typer.Option("--square-pixels", help="resample DICOM frames whose pixels are not square")
+]
+PlaneName = Annotated[Literal["axial", "coronal", "sagittal"], typer.Option("--plane", help="which slices of a volume")]
+StepMm = Annotated[
+    float | None,
+    typer.Option("--step-mm", metavar="MM", help="from one slice of a volume to the next; all slices without it"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="a table with a header on stdout")]
@@ -79,8 +87,22 @@ def count_sources(sources: Sequence[str]) -> int | None:
     return len(sources)
 
 
-def read_window(text: str) -> Window:
-    """A window as `dualsight.image.open` takes it. Raises BadParameter for an unknown name or no two numbers."""
+def read_reading(
+    window: str,
+    square_pixels: bool = False,
+    plane: Literal["axial", "coronal", "sagittal"] = "axial",
+    step_mm: float | None = None,
+) -> Reading:
+    """The options that say how files are shown. Raises BadParameter for what cannot be meant."""
+    from dualsight.image.reading import Reading
+
+    if step_mm is not None and not 0 < step_mm < float("inf"):
+        raise typer.BadParameter(f"{step_mm:g} mm is no step", param_hint="--step-mm")
+    return Reading(window=_window(window), square_pixels=square_pixels, plane=plane, step_mm=step_mm)
+
+
+def _window(text: str) -> Window:
+    """Raises BadParameter for an unknown name or no two numbers."""
     from dualsight.image.voi import CT_WINDOWS
 
     if text in ("auto", "dicom", *CT_WINDOWS):

@@ -17,9 +17,9 @@ from tokenizers import decoders
 from torch import Tensor
 
 from dualsight.errors import UnreadableImage
-from dualsight.image.open import Source, Window
-from dualsight.image.open import open as open_image
+from dualsight.image.open import Source, read
 from dualsight.image.prepare import normalise, resize
+from dualsight.image.reading import Reading
 from dualsight.task.classify import probabilities
 from dualsight.task.embed import source_name
 from dualsight.task.inspect.picture import FeaturePicture, feature_picture
@@ -106,13 +106,13 @@ class Match:
 
 
 @torch.inference_mode()
-def walk_image(model: Model, image: Source, *, window: Window = "auto") -> ImageWalk:
+def walk_image(model: Model, image: Source, *, reading: Reading | None = None) -> ImageWalk:
     """Every value between a picture and its embedding. Of a file with several frames, its first.
 
     Raises ImageError for a picture that cannot be read.
     """
     name = source_name(image, 0)
-    frame = next(open_image(image, source=name, window=window), None)
+    frame = next(read(image, reading or Reading(), source=name), None)
     if frame is None:
         raise UnreadableImage("no frame in it", source=name)
     resized = resize(frame.pixels, model.config.preprocessing, source=frame.source)

@@ -6,7 +6,8 @@ from zipfile import ZipFile
 import pytest
 import typer
 
-from dualsight.interface.cli.options import count_sources, find_images, read_window
+from dualsight.image.reading import Reading
+from dualsight.interface.cli.options import count_sources, find_images, read_reading
 
 
 @pytest.mark.parametrize(
@@ -20,13 +21,20 @@ from dualsight.interface.cli.options import count_sources, find_images, read_win
     ],
 )
 def test_windows(text: str, window: object) -> None:
-    assert read_window(text) == window
+    assert read_reading(text) == Reading(window=window)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["lungs", "40", "40,400,1", "a,b", "40,0", "40,-1", "40,nan", ""])
 def test_what_is_no_window_is_a_wrong_command_line(text: str) -> None:
     with pytest.raises(typer.BadParameter):
-        read_window(text)
+        read_reading(text)
+
+
+def test_a_step_is_a_positive_number_of_millimetres() -> None:
+    assert read_reading("auto", step_mm=2.5).step_mm == 2.5
+    for step in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(typer.BadParameter):
+            read_reading("auto", step_mm=step)
 
 
 def test_what_is_no_picture_is_named_on_stderr(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
