@@ -15,7 +15,7 @@ trained from nothing on procedural pictures. **A demonstration, never for diagno
 picture; what it says of real ones means nothing.
 
 - Trained with UniCL by dualsight's own code on {pictures:,} phantoms of ten modalities: {steps:,} steps of
-  {batch}, seed {seed}, {minutes:.0f} minutes on {cores} cores ({processor}).
+  {batch}, seed {seed}, {minutes:.0f} minutes on {cores} cores ({processor}, {precision}).
 - Made again by `make demo-checkpoint` (the same seed; other processors round differently).
 - Weights are stored in float16 and computed in float32.
 
@@ -52,6 +52,7 @@ class Training:
     minutes: float
     cores: int
     processor: str
+    precision: str  # of the encoders' forward pass in training
     final_loss: float
 
 

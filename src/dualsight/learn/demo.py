@@ -16,7 +16,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +30,18 @@ from dualsight.checkpoint.save import write_weights
 from dualsight.image.prepare import resize
 from dualsight.learn.card import Training, card
 from dualsight.learn.fit import Batch, FitConfig, fit
+from dualsight.learn.phantom.base import Modality
 from dualsight.learn.phantom.captions import caption
-from dualsight.learn.phantom.catalogue import HELD_OUT, draw_many
+from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw_many
 from dualsight.learn.zero_shot import ZeroShotReport, measure
 from dualsight.model.dual import DualEncoder
 from dualsight.task.model import load
 from dualsight.text.tokenizer import Tokenizer
 
 SEED = 20_261_124
-PICTURES = 36_000
+PICTURES = 100_000
 BATCH = 64
-EPOCHS = 2.8
+EPOCHS = 3.8
 CHUNK = 500
 CAPTIONS_EACH = 4  # different wordings drawn for each picture
 MEASURED = 3_000  # held-out phantoms
@@ -81,8 +82,23 @@ TEST:
 """
 
 
-def draw_chunk(task: tuple[int, int]) -> tuple[NDArray[np.uint8], list[list[str]]]:
-    """Pictures [CHUNK, H, W, 3] of patients from `first` on, and captions of each.
+CLASSES: tuple[tuple[Modality, str | None], ...] = tuple(
+    (modality, finding) for modality in MODALITIES for finding in (None, *modality.findings)
+)
+_CLASS_OF = {(modality.name, finding): number for number, (modality, finding) in enumerate(CLASSES)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """n phantoms to train on: pictures uint8 [n, H, W, 3], captions of each, and the class of each, int64 [n]."""
+
+    images: NDArray[np.uint8]
+    captions: list[list[str]]
+    classes: NDArray[np.int64]
+
+
+def draw_chunk(task: tuple[int, int]) -> Drawn:
+    """CHUNK phantoms of patients from `first` on.
 
     One in six chunks is drawn larger and resized, as a user's pictures are.
     """
@@ -90,23 +106,29 @@ def draw_chunk(task: tuple[int, int]) -> tuple[NDArray[np.uint8], list[list[str]
     preprocessing = parse_config(CONFIG).preprocessing
     rng = np.random.default_rng([seed, first])
     size = preprocessing.height * (2 if first // CHUNK % 6 == 5 else 1)
-    pictures, captions = [], []
+    pictures, captions, classes = [], [], []
     for phantom in draw_many(first, CHUNK, size=size):
         pictures.append(resize(phantom.pixels, preprocessing))
         captions.append([caption(phantom, rng) for _ in range(CAPTIONS_EACH)])
-    return np.stack(pictures), captions
+        classes.append(_CLASS_OF[phantom.modality.name, phantom.finding])
+    return Drawn(np.stack(pictures), captions, np.array(classes))
 
 
-def draw_all(pictures: int, seed: int, progress: Progress) -> tuple[NDArray[np.uint8], list[list[str]]]:
+def draw_all(pictures: int, seed: int, progress: Progress) -> Drawn:
     """The training set, drawn by as many processes as there are cores."""
     task = progress.add_task("drawing phantoms", total=pictures)
-    images, captions = [], []
+    starts = range(0, pictures, CHUNK)
+    preprocessing = parse_config(CONFIG).preprocessing
+    images = np.empty((len(starts) * CHUNK, preprocessing.height, preprocessing.width, 3), np.uint8)
+    captions: list[list[str]] = []
+    classes: list[NDArray[np.int64]] = []
     with _one_thread_each(), multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        for chunk, words in pool.imap(draw_chunk, [(i, seed) for i in range(0, pictures, CHUNK)]):
-            images.append(chunk)
-            captions.extend(words)
-            progress.advance(task, len(chunk))
-    return np.concatenate(images), captions
+        for start, chunk in zip(starts, pool.imap(draw_chunk, [(i, seed) for i in starts]), strict=True):
+            images[start : start + CHUNK] = chunk.images
+            captions.extend(chunk.captions)
+            classes.append(chunk.classes)
+            progress.advance(task, CHUNK)
+    return Drawn(images, captions, np.concatenate(classes))
 
 
 @contextmanager
@@ -122,26 +144,35 @@ def _one_thread_each() -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
-def batches(
-    images: NDArray[np.uint8], captions: list[list[str]], config: ModelConfig, rng: np.random.Generator
-) -> Iterator[Batch]:
-    """Shuffled epochs without end, all modalities mixed. Equal captions are one class (UniCL)."""
+def batches(drawn: Drawn, config: ModelConfig, rng: np.random.Generator) -> Iterator[Batch]:
+    """Shuffled epochs without end, all modalities mixed. Equal captions are one class (UniCL).
+
+    Each batch brings a prompt of every class of CLASSES too, of a view by chance.
+    """
     tokenizer = Tokenizer.packaged()
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (config.preprocessing.mean, config.preprocessing.std))
     while True:
-        order = rng.permutation(len(images))
+        order = rng.permutation(len(drawn.images))
         for start in range(0, len(order) - BATCH + 1, BATCH):
             chosen = order[start : start + BATCH]
-            texts = [captions[i][rng.integers(CAPTIONS_EACH)] for i in chosen]
+            texts = [drawn.captions[i][rng.integers(CAPTIONS_EACH)] for i in chosen]
             _, labels = np.unique(texts, return_inverse=True)
-            tokens = tokenizer(texts)
-            pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
+            prompts = [modality.prompt(str(rng.choice(modality.views)), finding) for modality, finding in CLASSES]
+            tokens = tokenizer(texts + prompts)
+            pixels = torch.from_numpy(drawn.images[chosen]).permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
             yield Batch(
                 pixels=(pixels - mean) / std,
                 input_ids=torch.from_numpy(tokens.input_ids),
                 attention_mask=torch.from_numpy(tokens.attention_mask),
                 labels=torch.from_numpy(labels),
+                classes=torch.from_numpy(drawn.classes[chosen]),
             )
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices; without, it would only be slower."""
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))
 
 
 def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: Console) -> None:
@@ -154,13 +185,13 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
     config = parse_config(CONFIG)
     model = DualEncoder(config.dual)
     rng = np.random.default_rng([seed, 1])
-    steps = int(pictures * EPOCHS / BATCH)
+    fitting = FitConfig(steps=int(pictures * EPOCHS / BATCH), bfloat16=has_bfloat16())
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console)
     with bar as progress:
-        images, captions = draw_all(pictures, seed, progress)
-        task = progress.add_task("training", total=steps)
+        drawn = draw_all(pictures, seed, progress)
+        task = progress.add_task("training", total=fitting.steps)
         losses = []
-        for step in fit(model, batches(images, captions, config, rng), FitConfig(steps=steps)):
+        for step in fit(model, batches(drawn, config, rng), fitting):
             losses.append(step.loss)
             progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-50:]):.3f}")
     training = Training(
@@ -171,6 +202,7 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
         minutes=round((time.monotonic() - started) / 60, 1),
         cores=os.cpu_count() or 1,
         processor=_processor(),
+        precision="bfloat16" if fitting.bfloat16 else "float32",
         final_loss=round(float(np.mean(losses[-50:])), 4),
     )
     write(folder, model, training)

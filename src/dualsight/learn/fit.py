@@ -1,7 +1,8 @@
 """The training loop: batches in, a better model out.
 
-AdamW with warm-up and cosine (arXiv 1711.05101, 1608.03983), no decay on what is no matrix, clipped
-gradients, and a running mean of the weights that is what one keeps (EMA).
+Muon for the matrices inside the encoders (Jordan et al., 2024; torch.optim.Muon), AdamW for the rest (arXiv
+1711.05101), warm-up and cosine (1608.03983), no decay on what is no matrix, clipped gradients, and a running mean of
+the weights that is what one keeps (EMA).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dualsight.learn.loss import unicl_loss
+from dualsight.learn.loss import class_loss, unicl_loss
 from dualsight.model.dual import DualEncoder
 
 MAX_LOGIT_SCALE = math.log(100.0)  # as in CLIP: the scale may not run away
@@ -29,16 +31,18 @@ class FitConfig:
     warmup_steps: int = 100
     clip_norm: float = 1.0
     ema_decay: float = 0.995
+    bfloat16: bool = False  # autocast in the encoders; weights, loss and optimizer stay in float32
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pairs of a picture and a text. Pairs with equal labels are all positives of one another (UniCL)."""
+    """n pairs of a picture and a text, then the prompts of C classes. Pairs with equal labels are all positives."""
 
-    pixels: Tensor  # float32 [B, 3, H, W], normalised
-    input_ids: Tensor  # int64 [B, L]
-    attention_mask: Tensor  # int64 [B, L]
-    labels: Tensor  # int64 [B]
+    pixels: Tensor  # float32 [n, 3, H, W], normalised
+    input_ids: Tensor  # int64 [n + C, L]
+    attention_mask: Tensor  # int64 [n + C, L]
+    labels: Tensor  # int64 [n]
+    classes: Tensor  # int64 [n], from 0; unused where C is 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +63,25 @@ def learning_rate(step: int, config: FitConfig) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Matrices and kernels decay; biases, norms, embeddings, depthwise convolutions and the scale do not."""
+def optimizers(model: nn.Module, config: FitConfig) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for hidden matrices; AdamW for kernels and projections, and without decay for all that is no matrix:
+    biases, norms, embeddings, depthwise convolutions and the scale.
+    """
+    hidden: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        kept = parameter.ndim < 2 or "embedding" in name or ".dw." in name or "position" in name
-        (free if kept else decayed).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+        if parameter.ndim < 2 or "embedding" in name or ".dw." in name or "position" in name:
+            free.append(parameter)
+        elif parameter.ndim == 2 and "projection" not in name:
+            hidden.append(parameter)
+        else:
+            decayed.append(parameter)
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return (
+        torch.optim.Muon(hidden, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-8, fused=True),
+    )
 
 
 def fit(model: DualEncoder, batches: Iterable[Batch], config: FitConfig) -> Iterator[Step]:
@@ -75,26 +90,38 @@ def fit(model: DualEncoder, batches: Iterable[Batch], config: FitConfig) -> Iter
     `batches` ends the training if it ends before `config.steps`.
     """
     model.train()
-    optimizer = torch.optim.AdamW(parameter_groups(model, config.weight_decay), betas=(0.9, 0.98), eps=1e-8)
-    average = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    steppers = optimizers(model, config)
+    parameters: list[Tensor] = list(model.parameters())
+    average = [parameter.detach().clone() for parameter in parameters]
     for index, batch in zip(range(config.steps), batches, strict=False):
         rate = learning_rate(index, config)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        images = model.encode_image(batch.pixels)
-        texts = model.encode_text(batch.input_ids, batch.attention_mask)
-        loss = unicl_loss(images, texts, batch.labels, model.logit_scale)
-        optimizer.zero_grad(set_to_none=True)
+        loss = batch_loss(model, batch, bfloat16=config.bfloat16)
+        for stepper in steppers:
+            for group in stepper.param_groups:
+                group["lr"] = rate
+            stepper.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        optimizer.step()
+        nn.utils.clip_grad_norm_(parameters, config.clip_norm)
+        for stepper in steppers:
+            stepper.step()
         with torch.no_grad():
             model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
-            decay = min(config.ema_decay, (1 + index) / (10 + index))
-            for name, parameter in model.named_parameters():
-                average[name].lerp_(parameter, 1 - decay)
+            torch._foreach_lerp_(average, parameters, 1 - min(config.ema_decay, (1 + index) / (10 + index)))
         yield Step(index, loss.item(), rate, model.logit_scale.item())
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(average[name])
+        for parameter, mean in zip(parameters, average, strict=True):
+            parameter.copy_(mean)
     model.eval()
+
+
+def batch_loss(model: DualEncoder, batch: Batch, *, bfloat16: bool) -> Tensor:
+    """UniCL over the pairs, and each picture among the prompts of all classes; a scalar."""
+    n = len(batch.pixels)
+    # Windows are short: plain attention's backward is several times as fast as the fused kernel's on a CPU in bfloat16.
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16), sdpa_kernel(SDPBackend.MATH):
+        images = model.encode_image(batch.pixels).float()  # [n, D]
+        texts = model.encode_text(batch.input_ids, batch.attention_mask).float()  # [n + C, D]
+    loss = unicl_loss(images, texts[:n], batch.labels, model.logit_scale)
+    if len(texts) > n:
+        loss = loss + class_loss(images, texts[n:], batch.classes, model.logit_scale)
+    return loss

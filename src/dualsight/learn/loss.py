@@ -29,6 +29,15 @@ def unicl_loss(image_embeddings: Tensor, text_embeddings: Tensor, labels: Tensor
     return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
 
 
+def class_loss(image_embeddings: Tensor, prompt_embeddings: Tensor, classes: Tensor, logit_scale: Tensor) -> Tensor:
+    """Cross-entropy of each image among the prompts of all classes; a scalar.
+
+    UniCL of image-label data, image to text, where every class has its text in the batch (arXiv 2204.03610, section 3).
+    image_embeddings: [n, d]. prompt_embeddings: [C, d]. classes: int64 [n], from 0.
+    """
+    return F.cross_entropy(logit_scale.exp() * image_embeddings @ prompt_embeddings.T, classes)
+
+
 def _gather(rows: Tensor) -> Tensor:
     """[n, …] of each process → [N, …] of all, by rank."""
     if not (dist.is_available() and dist.is_initialized()):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from dualsight.learn.loss import unicl_loss
+from dualsight.learn.loss import class_loss, unicl_loss
 
 PAIRS, WIDTH, SCALE = 12, 5, 2.3
 SHARED = [0, 1, 0, 2, 3, 1, 0, 4, 2, 5, 0, 6]  # positives within a half and across the halves
@@ -119,3 +119,13 @@ def one_of_two(rank: int, folder: Path) -> None:
 
 if __name__ == "__main__":
     one_of_two(int(sys.argv[1]), Path(sys.argv[2]))
+
+
+def test_the_class_loss_is_cross_entropy_among_the_prompts() -> None:
+    images, prompts = embeddings(1), embeddings(2)[:4]
+    classes = torch.arange(PAIRS) % 4
+    logits = np.exp(SCALE) * images.numpy() @ prompts.numpy().T
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    expected = -np.log(chances[np.arange(PAIRS), classes.numpy()]).mean()
+    loss = class_loss(images, prompts, classes, torch.tensor(SCALE))
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
