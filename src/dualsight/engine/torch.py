@@ -26,7 +26,10 @@ class TorchEngine:
     @torch.inference_mode()
     def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Normalised pixels [B, 3, H, W] → embeddings [B, D] of unit length."""
-        batch = torch.from_numpy(pixels).to(self.device, memory_format=torch.channels_last)
+        batch = torch.from_numpy(pixels)
+        if self.device.type == "cuda":
+            batch = batch.pin_memory()  # the copy from there needs no processor, and this thread does not wait for it
+        batch = batch.to(self.device, memory_format=torch.channels_last, non_blocking=True)
         return self._array(self.model.encode_image(batch))
 
     @torch.inference_mode()

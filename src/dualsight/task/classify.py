@@ -19,13 +19,15 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """What a model makes of one picture: labels by falling probability. Never a diagnosis.
+    """What a model makes of one picture, series or study: labels by falling probability. Never a diagnosis.
 
+    frame_index: None where it stands for `n_frames` of them together.
     `multilabel`: each probability stands for itself (sigmoid); else they sum to one (softmax).
     """
 
     source: str
     frame_index: int | None
+    n_frames: int
     meta: FrameMeta
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]

@@ -1,6 +1,6 @@
 """Pictures and texts → embeddings: streams in, streams out, order kept, one bad picture alone.
 
-image sources ──open──▶ frames ──prepare──▶ pixels ──batches──▶ engine ──▶ Embedded | Failed
+image sources ──prepare_ahead──▶ Prepared | Failed ──batches──▶ engine ──▶ Embedded | Failed
 """
 
 from __future__ import annotations
@@ -8,22 +8,26 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.engine.ahead import read_ahead
 from dualsight.engine.base import Engine
-from dualsight.errors import ImageError, TextError
-from dualsight.image.frame import Frame, FrameMeta
-from dualsight.image.open import Source, read
-from dualsight.image.prepare import Preprocessing, prepare
+from dualsight.errors import TextError
+from dualsight.image.frame import FrameMeta
+from dualsight.image.open import Source
+from dualsight.image.prepare import Preprocessing
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
+from dualsight.image.study import Series, Study
+from dualsight.task.prepared import Failed, Prepared, prepare_ahead
 from dualsight.text.tokenizer import Tokenizer
+
+__all__ = ["Embedded", "Failed", "TextEmbedder", "embed_frames"]
 
 Vector = NDArray[np.float32]
 T = TypeVar("T")
@@ -34,7 +38,7 @@ class Embedded:
     """One picture's embedding.
 
     index: the position of its source in the stream. vector: float32 [D], unit length. frame_index: from 0,
-    None where the vector stands for a whole file of several frames.
+    None where the vector stands for several frames together: `n_frames` of them, of a file, series or study.
     """
 
     index: int
@@ -45,93 +49,36 @@ class Embedded:
     vector: Vector
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Failed:
-    """A source that gave no embedding, and why."""
-
-    index: int
-    source: str
-    error: ImageError
-
-
 def embed_frames(
-    images: Iterable[Source | Item],
+    images: Iterable[Source | Item | Series | Study],
     engine: Engine,
     preprocessing: Preprocessing,
     *,
     batch_size: int = 8,
     reading: Reading,
+    workers: int | None = None,
 ) -> Iterator[Embedded | Failed]:
     """Every frame of every source, in order. A source that fails half-way gives its good frames first.
 
-    Decoding runs ahead of the encoder by two batches; nothing else is kept.
+    Pictures are opened ahead of the encoder, by two batches; nothing else is kept. workers: see `prepare_ahead`.
     """
-    prepared = read_ahead(_prepared(images, preprocessing, reading), depth=2 * batch_size)
-    for batch in _batches(prepared, batch_size):
-        pixels = [item.vector for item in batch if isinstance(item, Embedded)]  # not yet vectors: [3, H, W] each
-        vectors = iter(engine.encode_images(np.stack(pixels)) if pixels else ())
-        for item in batch:
-            yield replace(item, vector=next(vectors)) if isinstance(item, Embedded) else item
+    with closing(prepare_ahead(images, preprocessing, reading, depth=2 * batch_size, workers=workers)) as prepared:
+        for batch in _batches(prepared, batch_size):
+            pixels = [item.pixels for item in batch if isinstance(item, Prepared)]
+            vectors = iter(engine.encode_images(np.stack(pixels)) if pixels else ())
+            for item in batch:
+                yield item if isinstance(item, Failed) else _embedded(item, next(vectors))
 
 
-def pool_frames(stream: Iterable[Embedded | Failed]) -> Iterator[Embedded | Failed]:
-    """One result a source: the normalised mean of its frames' vectors, or its failure."""
-    group: list[Embedded] = []
-    for item in stream:
-        if group and item.index != group[0].index:
-            yield _pooled(group)
-            group = []
-        if isinstance(item, Failed):
-            group = []  # a source that failed half-way has failed
-            yield item
-        else:
-            group.append(item)
-    if group:
-        yield _pooled(group)
-
-
-def _pooled(frames: Sequence[Embedded]) -> Embedded:
-    if len(frames) == 1:
-        return frames[0]
-    mean = np.mean([frame.vector for frame in frames], axis=0)
-    return replace(frames[0], frame_index=None, vector=(mean / np.linalg.norm(mean)).astype(np.float32))
-
-
-def _prepared(
-    images: Iterable[Source | Item], preprocessing: Preprocessing, reading: Reading
-) -> Iterator[Embedded | Failed]:
-    """Sources as pixels; `vector` holds [3, H, W] until the engine has seen it."""
-    for index, image in enumerate(images):
-        name = source_name(image, index)
-        try:
-            for frame in _frames(image, name, reading):
-                yield Embedded(
-                    index=index,
-                    source=frame.source,
-                    frame_index=frame.frame_index,
-                    n_frames=frame.n_frames,
-                    meta=frame.meta,
-                    vector=prepare(frame, preprocessing),
-                )
-        except ImageError as error:
-            yield Failed(index=index, source=name, error=error)
-
-
-def _frames(image: Source | Item, name: str, reading: Reading) -> Iterator[Frame]:
-    return image.frames(reading) if isinstance(image, Item) else read(image, reading, source=name)
-
-
-def source_name(image: Source | Item, index: int) -> str:
-    """What to call a source: the path, item or frame's own name that the user gave, else its position."""
-    if isinstance(image, Frame):
-        return image.source
-    if isinstance(image, Item):
-        return image.name
-    if hasattr(image, "__fspath__"):
-        return str(image)
-    if isinstance(image, str) and len(image) < 512 and not image.startswith("data:"):
-        return image
-    return f"image {index}"
+def _embedded(picture: Prepared, vector: Vector) -> Embedded:
+    return Embedded(
+        index=picture.index,
+        source=picture.source,
+        frame_index=picture.frame_index,
+        n_frames=picture.n_frames,
+        meta=picture.meta,
+        vector=vector,
+    )
 
 
 def _batches(stream: Iterable[T], size: int) -> Iterator[list[T]]:

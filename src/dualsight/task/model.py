@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
@@ -14,18 +15,21 @@ from dualsight.checkpoint.load import Checkpoint, load_checkpoint
 from dualsight.engine.base import Engine
 from dualsight.engine.torch import TorchEngine
 from dualsight.errors import DualsightError, ImageError
+from dualsight.image.grouping import group
 from dualsight.image.open import Source
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
+from dualsight.image.study import Series, Study
 from dualsight.task.classify import Classification, label_embeddings, probabilities, ranked
-from dualsight.task.embed import Embedded, Failed, TextEmbedder, embed_frames, pool_frames
+from dualsight.task.embed import Embedded, Failed, TextEmbedder, embed_frames
+from dualsight.task.pool import Per, Pool, check_pooling, pool_frames
 
 OnError = Literal["raise", "skip", "return"]
-Per = Literal["image", "frame"]
 Vectors = NDArray[np.float32]
-Images = Source | Item | Iterable[Source | Item]
+Images = Source | Item | Series | Study | Iterable[Source | Item | Series | Study]
 
 DEFAULT = Reading()
+SERIES_AT_A_TIME = 2  # each may be a volume in memory
 DEMO_NOTICE = "demonstration model, trained on procedural phantoms: research software, never for diagnosis"
 
 
@@ -42,11 +46,13 @@ class Model:
     """Image and text embeddings in one space, and what follows from them. Safe to use from several threads.
 
     `images` is one picture or an iterable of pictures, of any length; a picture is whatever
-    `dualsight.image.open` reads (path, bytes, base64 or data URL, PIL image, numpy array), or an item of
-    `dualsight.image.scan`.
+    `dualsight.image.open` reads (path, bytes, base64 or data URL, PIL image, numpy array), an item of
+    `dualsight.image.scan`, or a series or study of `dualsight.image.group`.
     `on_error`: "raise" stops at the first bad picture, "skip" leaves it out, "return" puts its ImageError
-    in its place. `reading`: how files are shown (window, plane of volumes, limits). A file of several frames
-    counts as one picture, by the normalised mean of its frames' vectors, unless `per="frame"`.
+    in its place. `reading`: how files are shown (window, plane of volumes, limits).
+    `per`: what one result stands for: an "image" (a file), each "frame" of it, or the "series" or "study" that DICOM
+    files belong to by their headers. `pool`: how the vectors of its frames become its one vector (mean, median or
+    max, normalised). Of a series or study, files that cannot be used are told one by one, and the rest goes on.
     """
 
     def __init__(self, checkpoint: Checkpoint, engine: Engine) -> None:
@@ -76,13 +82,33 @@ class Model:
         return self.checkpoint.model.logit_scale.item()
 
     def embed(
-        self, images: Images, *, per: Per = "image", reading: Reading = DEFAULT, batch_size: int = 8
+        self,
+        images: Images,
+        *,
+        per: Per = "image",
+        pool: Pool = "mean",
+        reading: Reading = DEFAULT,
+        batch_size: int = 8,
     ) -> Iterator[Embedded | Failed]:
-        """A stream of embeddings with their metadata, in order; a bad picture is a `Failed` in its place."""
+        """A stream of embeddings with their metadata, in order; a bad picture is a `Failed` in its place.
+
+        Series and studies come once the headers of all files have been read. Raises ConfigError for an unknown `per`
+        or `pool`.
+        """
+        check_pooling(per, pool)
+        sources, workers = as_stream(images), None
+        if per == "series" or per == "study":
+            sources = group(as_items(sources), per=per, limits=reading.limits)
+            workers = SERIES_AT_A_TIME
         stream = embed_frames(
-            as_stream(images), self.engine, self.config.preprocessing, batch_size=batch_size, reading=reading
+            sources,
+            self.engine,
+            self.config.preprocessing,
+            batch_size=batch_size,
+            reading=reading,
+            workers=workers,
         )
-        return stream if per == "frame" else pool_frames(stream)
+        return stream if per == "frame" else pool_frames(stream, per=per, pool=pool)
 
     @overload
     def encode_image(
@@ -90,6 +116,8 @@ class Model:
         images: Images,
         *,
         on_error: Literal["raise", "skip"] = "raise",
+        per: Per = "image",
+        pool: Pool = "mean",
         reading: Reading = DEFAULT,
         batch_size: int = 8,
     ) -> Vectors: ...
@@ -100,6 +128,8 @@ class Model:
         images: Images,
         *,
         on_error: Literal["return"],
+        per: Per = "image",
+        pool: Pool = "mean",
         reading: Reading = DEFAULT,
         batch_size: int = 8,
     ) -> list[Vectors | ImageError]: ...
@@ -109,17 +139,18 @@ class Model:
         images: Images,
         *,
         on_error: OnError = "raise",
+        per: Per = "image",
+        pool: Pool = "mean",
         reading: Reading = DEFAULT,
         batch_size: int = 8,
     ) -> Vectors | list[Vectors | ImageError]:
         """float32 [n, D] of unit length, one row a picture; a list of [D] and ImageError with on_error="return".
 
+        With `per` "series" or "study" that list may be longer than there are groups: each bad file is in it.
         Raises ImageError for a bad picture where `on_error` is "raise".
         """
-        results = [
-            item.error if isinstance(item, Failed) else item.vector
-            for item in self._kept(self.embed(images, reading=reading, batch_size=batch_size), on_error)
-        ]
+        stream = self.embed(images, per=per, pool=pool, reading=reading, batch_size=batch_size)
+        results = [item.error if isinstance(item, Failed) else item.vector for item in self._kept(stream, on_error)]
         if on_error == "return":
             return results
         vectors = [result for result in results if not isinstance(result, ImageError)]
@@ -142,6 +173,7 @@ class Model:
         templates: Sequence[str] = ("{label}",),
         on_error: OnError = "raise",
         per: Per = "image",
+        pool: Pool = "mean",
         reading: Reading = DEFAULT,
         batch_size: int = 8,
     ) -> list[Classification | ImageError]:
@@ -152,7 +184,14 @@ class Model:
         Raises TextError for unusable labels or templates, ImageError as `on_error` says.
         """
         stream = self.iter_classify(
-            images, labels, multilabel=multilabel, templates=templates, per=per, reading=reading, batch_size=batch_size
+            images,
+            labels,
+            multilabel=multilabel,
+            templates=templates,
+            per=per,
+            pool=pool,
+            reading=reading,
+            batch_size=batch_size,
         )
         return [item.error if isinstance(item, Failed) else item for item in self._kept(stream, on_error)]
 
@@ -164,6 +203,7 @@ class Model:
         multilabel: bool = False,
         templates: Sequence[str] = ("{label}",),
         per: Per = "image",
+        pool: Pool = "mean",
         reading: Reading = DEFAULT,
         batch_size: int = 8,
     ) -> Iterator[Classification | Failed]:
@@ -178,13 +218,14 @@ class Model:
             return Classification(
                 source=item.source,
                 frame_index=item.frame_index,
+                n_frames=item.n_frames,
                 meta=item.meta,
                 labels=names,
                 probabilities=falling,
                 multilabel=multilabel,
             )
 
-        return map(answer, self.embed(images, per=per, reading=reading, batch_size=batch_size))
+        return map(answer, self.embed(images, per=per, pool=pool, reading=reading, batch_size=batch_size))
 
     def similarity(
         self,
@@ -219,12 +260,23 @@ class Model:
             yield item
 
 
-def as_stream(images: Images) -> Iterable[Source | Item]:
+def as_stream(images: Images) -> Iterable[Source | Item | Series | Study]:
     """One picture as a stream of one; a stream as itself; an array [n, H, W, C] as its n pictures."""
     if isinstance(images, np.ndarray) and images.ndim == 4:
         return images
     if isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray)):
         return [images]
     if hasattr(images, "read") or not isinstance(images, Iterable) or hasattr(images, "getbbox"):
-        return [cast("Source | Item", images)]  # a file object, an item, a frame, a PIL image
+        return [cast("Source | Item | Series | Study", images)]  # a file object, an item, a frame, a PIL image
     return images
+
+
+def as_items(images: Iterable[Source | Item | Series | Study]) -> Iterator[Source | Item | Series | Study]:
+    """Paths of files and bytes as Items, so that a header can say where they belong; all else as it is."""
+    for index, image in enumerate(images):
+        if isinstance(image, str | os.PathLike) and os.path.isfile(image):  # noqa: PTH113 - False for what is no path
+            yield Item(name=str(image), content=Path(image))
+        elif isinstance(image, bytes):
+            yield Item(name=f"image {index}", content=partial(bytes, image))
+        else:
+            yield image

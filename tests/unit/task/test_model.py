@@ -15,7 +15,11 @@ from PIL import Image
 
 import dualsight
 from dualsight.errors import ConfigError, DualsightError, ImageError, TextError
+from dualsight.image import group, scan
+from dualsight.image.series import read_series
 from dualsight.task.classify import Classification
+from dualsight.task.embed import Embedded, Failed
+from series_files import break_pixels, write_series
 
 Pictures = list[NDArray[np.uint8]]
 
@@ -127,6 +131,63 @@ def test_several_frames_are_one_picture_unless_asked(model: dualsight.Model, pic
     whole = model.encode_image(buffer.getvalue())
     assert whole.shape == (1, 40)
     np.testing.assert_allclose(whole[0], mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_series_and_studies_are_one_result_each(model: dualsight.Model, tmp_path: Path) -> None:
+    axial = write_series(tmp_path, 4, study="1.1", series="1.1.1")
+    plain = write_series(tmp_path, 2, study="1.1", series="1.1.2", places=False)
+    other = write_series(tmp_path, 1, study="1.2", series="1.2.1")
+    mixed = [plain[1], axial[2], other[0], axial[0], str(plain[0]), axial[3].read_bytes(), axial[1]]
+    first, second, third = model.embed(mixed, per="series")
+    assert isinstance(first, Embedded) and isinstance(second, Embedded) and isinstance(third, Embedded)
+    assert [one.source for one in (first, second, third)] == [str(plain[1]), str(axial[2]), str(other[0])]
+    assert [one.meta.series_instance_uid for one in (first, second, third)] == ["1.1.2", "1.1.1", "1.2.1"]
+    assert [one.n_frames for one in (first, second, third)] == [2, 4, 1]
+    volume = read_series([path for path in axial], "x")
+    slices = np.mean(model.encode_image(list(volume.slices("axial"))), axis=0)
+    np.testing.assert_allclose(second.vector, slices / np.linalg.norm(slices), atol=1e-6)
+    files = np.mean(model.encode_image(plain), axis=0)
+    np.testing.assert_allclose(first.vector, files / np.linalg.norm(files), atol=1e-6)
+    studies = list(model.embed(mixed, per="study"))
+    assert [(one.meta.study_instance_uid, one.n_frames) for one in studies] == [("1.1", 6), ("1.2", 1)]  # type: ignore[union-attr]
+    assert [one.meta.series_instance_uid for one in studies] == [None, None]  # type: ignore[union-attr]
+    labels = ["a", "b"]
+    answers = model.classify(mixed, labels, per="study")
+    assert [answer.n_frames for answer in answers if isinstance(answer, Classification)] == [6, 1]
+
+
+def test_the_pool_is_the_users(model: dualsight.Model, tmp_path: Path) -> None:
+    paths = write_series(tmp_path, 3, places=False)
+    each = model.encode_image(paths)
+    for pool in ("mean", "median", "max"):
+        expected = getattr(np, pool)(each, axis=0)
+        (vector,) = model.encode_image(paths, per="series", pool=pool)  # type: ignore[call-overload]
+        np.testing.assert_allclose(vector, expected / np.linalg.norm(expected), atol=1e-6)
+    for wrong in ({"pool": "sum"}, {"per": "patient"}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            model.embed(paths, **wrong)  # type: ignore[arg-type]
+
+
+def test_one_bad_file_of_a_series_fails_alone_and_by_name(model: dualsight.Model, tmp_path: Path) -> None:
+    paths = write_series(tmp_path, 5)
+    others = [path for path in paths if path != paths[1]]
+    whole = model.encode_image(others, per="series")
+    broken = break_pixels(paths[1])
+    bad, good = model.embed(paths, per="series")
+    assert isinstance(bad, Failed) and bad.source == str(broken) == bad.error.source
+    assert isinstance(good, Embedded) and good.n_frames == 4
+    assert (good.meta.note or "").startswith("1 file left out as unreadable; 1 gaps")
+    np.testing.assert_allclose(good.vector, whole[0], atol=1e-6)
+    for path in others:
+        break_pixels(path)
+    *each, together = model.embed(paths, per="series")
+    assert len(each) == 5 and isinstance(together, Failed) and "none of the 5 files" in str(together.error)
+
+
+def test_a_series_that_the_user_made_is_taken_as_it_is(model: dualsight.Model, tmp_path: Path) -> None:
+    write_series(tmp_path, 3)
+    found = list(group(scan(tmp_path), per="series"))
+    np.testing.assert_array_equal(model.encode_image(found), model.encode_image(scan(tmp_path), per="series"))
 
 
 def test_probabilities_of_softmax_and_sigmoid(model: dualsight.Model, pictures: Pictures) -> None:

@@ -21,9 +21,9 @@ from dualsight.image.open import Source, read
 from dualsight.image.prepare import normalise, resize
 from dualsight.image.reading import Reading
 from dualsight.task.classify import probabilities
-from dualsight.task.embed import source_name
 from dualsight.task.inspect.picture import FeaturePicture, feature_picture
 from dualsight.task.model import Model
+from dualsight.task.prepared import source_name
 from dualsight.text.prompts import check_labels
 from dualsight.text.tokenizer import END_OF_WORD
 

@@ -1,0 +1,246 @@
+"""A process of its own that opens pictures and resizes them: Python's lock does not bind it, a codec may crash in it.
+
+    parent                                    child (`python -m dualsight.task.decoder`)
+    settings ─────────────────────────────▶   imports the decoders
+             ◀─────────────────────────────   "dualsight decoder"
+    {"name", "path"} or {"name"} + bytes ─▶   opens it
+             ◀─────────────────────────────   {"meta", …} + pixels    for each frame, as it is resized
+             ◀─────────────────────────────   {"end"}: how it ended
+
+A message is two lengths, a JSON object and bytes, through the child's stdin and stdout. It is a plain subprocess
+because every start method of `multiprocessing` but fork (unsafe beside torch's threads) runs the user's main script
+again, and a script without `if __name__ == "__main__"` would start itself over and over. JSON, because reading a
+pickle is running a program, and the child is where a hostile file would take hold.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from dualsight.errors import ImageError, UnreadableImage
+from dualsight.image.frame import Frame, FrameMeta
+from dualsight.image.limits import Limits
+from dualsight.image.open import read
+from dualsight.image.prepare import Preprocessing, resize
+from dualsight.image.reading import Reading
+
+_LENGTHS = struct.Struct(">IQ")  # of the JSON object, of the bytes after it
+_KINDS: list[type[ImageError]] = [ImageError, *ImageError.__subclasses__()]
+_ERRORS = {kind.__name__: kind for kind in _KINDS}
+_READY = b"dualsight decoder\n"
+_START_LIMIT_S = 60.0
+_PIPE_BYTES = 1 << 20  # a resized frame fits, so that the child goes on while the parent is busy
+
+
+class NoDecoder(Exception):
+    """This system starts no such process."""
+
+
+class UnexpectedEnd(Exception):
+    """The child met an error that is no ImageError. Opening the picture here shows which one."""
+
+
+class Decoder:
+    """The child, seen from its parent. For one thread; ends with its parent, however that ends."""
+
+    def __init__(self, preprocessing: Preprocessing, reading: Reading) -> None:
+        """Starts it, and waits until it is ready. Raises NoDecoder."""
+        if getattr(sys, "frozen", False) or not sys.executable:
+            raise NoDecoder("this program is not run by a Python interpreter that could be started again")
+        self._size = (preprocessing.height, preprocessing.width)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, this module, nothing of a user's
+                [sys.executable, "-P", "-m", __name__],  # -P: nothing is imported from the working directory
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # the codecs' comments; errors come as messages
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},
+                process_group=0,  # Ctrl-C is for the parent, who closes the pipe
+            )
+        except OSError as error:
+            raise NoDecoder(f"the system starts no process ({error.strerror})") from error
+        self._requests, self._replies = _pipes(self._process)
+        settings = {"preprocessing": asdict(preprocessing), "reading": asdict(reading)}
+        if not self._starts_with(settings):
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)  # it may still be on its way out, with an exit code that tells more
+            self.close()
+            raise NoDecoder(f"the process did not start ({_how(self._process.returncode)})")
+
+    def _starts_with(self, settings: dict[str, Any]) -> bool:
+        """Whether it says that it is ready: `sys.executable` may be another program that has Python inside."""
+        timer = threading.Timer(_START_LIMIT_S, self._process.kill)
+        timer.start()
+        try:
+            _send(self._requests, settings)
+            return self._replies.read(len(_READY)) == _READY
+        except OSError:
+            return False
+        finally:
+            timer.cancel()
+
+    def frames(self, content: Path | bytes, name: str) -> Iterator[Frame]:
+        """The frames of a file, resized to [height, width, 3]. The file is opened under the child's own eyes only.
+
+        Raises ImageError as `dualsight.image.open` does, or UnreadableImage if the child dies over it;
+        UnexpectedEnd. Where the frames are not read to the end, and where the child has died, it is closed.
+        """
+        is_in_step = False
+        try:
+            if isinstance(content, Path):
+                _send(self._requests, {"name": name, "path": str(content.absolute())})
+            else:
+                _send(self._requests, {"name": name}, content)
+            while (reply := _receive(self._replies)) is not None:
+                message, body = reply
+                if "end" in message:
+                    is_in_step = True
+                    _raise_end(message["end"])
+                    return
+                yield _frame(message, body, self._size, name)
+            raise self._death(name)
+        except OSError:
+            raise self._death(name) from None
+        finally:
+            if not is_in_step:
+                self.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more pictures."""
+        return self._requests.closed
+
+    def close(self) -> None:
+        """Ends the child, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._requests, self._replies):
+            with suppress(OSError):  # what was not sent yet has nowhere to go
+                stream.close()
+
+    def _death(self, name: str) -> UnreadableImage:
+        how = _how(self._process.wait())
+        hint = "the file is probably damaged, or needs more memory than there is"
+        return UnreadableImage(f"the process that opened it ended ({how})", source=name, hint=hint)
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """The child's stdin and stdout."""
+    requests, replies = process.stdin, process.stdout
+    if requests is None or replies is None:
+        raise AssertionError("both were asked for")
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):  # over the system's limit: it works with less
+            fcntl.fcntl(replies, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return requests, replies
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _frame(message: dict[str, Any], body: bytes, size: tuple[int, int], name: str) -> Frame:
+    return Frame(
+        pixels=np.frombuffer(body, np.uint8).reshape(*size, 3),
+        source=name,
+        frame_index=message["frame_index"],
+        n_frames=message["n_frames"],
+        meta=FrameMeta(**message["meta"]),
+    )
+
+
+def _raise_end(end: dict[str, Any] | None) -> None:
+    """Raises what ended a file before its time."""
+    if end is None:
+        return
+    if end["kind"] not in _ERRORS:
+        raise UnexpectedEnd(end["kind"])
+    kind = _ERRORS[end.pop("kind")]
+    raise kind(end.pop("problem"), **end)
+
+
+def _send(stream: IO[bytes], message: dict[str, Any], body: bytes | memoryview = b"") -> None:
+    text = json.dumps(message).encode("ascii")
+    stream.write(_LENGTHS.pack(len(text), len(body)) + text)
+    stream.write(body)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+    """The next message; None if the other end has closed, be it in the midst of one."""
+    lengths = stream.read(_LENGTHS.size)
+    if len(lengths) < _LENGTHS.size:
+        return None
+    n_text, n_body = _LENGTHS.unpack(lengths)
+    text, body = stream.read(n_text), stream.read(n_body)
+    if len(text) < n_text or len(body) < n_body:
+        return None
+    return json.loads(text, object_hook=_with_tuples), body
+
+
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """JSON has lists only; what is sent here has tuples only."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+
+
+def main() -> None:
+    """The child: one picture after another, until the parent closes the pipe."""
+    replies = os.fdopen(os.dup(1), "wb")
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 1)  # a library that prints must not speak between the messages
+    requests = sys.stdin.buffer
+    with suppress(BrokenPipeError):  # the parent has gone
+        settings = _receive(requests)
+        if settings is None:
+            return
+        preprocessing, reading = _settings(settings[0])
+        from dualsight.image import dicom, raster  # noqa: F401 - now, so that no picture waits for it
+
+        replies.write(_READY)
+        replies.flush()
+        while (request := _receive(requests)) is not None:
+            _answer(request[0], request[1], preprocessing, reading, replies)
+
+
+def _settings(message: dict[str, Any]) -> tuple[Preprocessing, Reading]:
+    reading = message["reading"]
+    return Preprocessing(**message["preprocessing"]), Reading(**reading | {"limits": Limits(**reading["limits"])})
+
+
+def _answer(
+    message: dict[str, Any], body: bytes, preprocessing: Preprocessing, reading: Reading, replies: IO[bytes]
+) -> None:
+    """Sends the frames of one picture, then how it ended."""
+    name, end = message["name"], None
+    content = Path(message["path"]) if "path" in message else body
+    try:
+        for frame in read(content, reading, source=name):
+            pixels = resize(frame.pixels, preprocessing, source=name)
+            head = {"frame_index": frame.frame_index, "n_frames": frame.n_frames, "meta": asdict(frame.meta)}
+            _send(replies, head, np.ascontiguousarray(pixels).data.cast("B"))
+    except BrokenPipeError:
+        raise
+    except ImageError as error:
+        fields = {"problem": error.problem, "source": error.source, "frame": error.frame, "hint": error.hint}
+        end = {"kind": type(error).__name__, **fields}
+    except Exception as error:  # the parent opens the picture itself, to see it
+        end = {"kind": type(error).__name__}
+    _send(replies, {"end": end})
+
+
+if __name__ == "__main__":
+    main()

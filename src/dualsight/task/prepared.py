@@ -1,0 +1,225 @@
+"""Image sources → pictures that are ready for the encoder, made ahead of it, in order, one bad picture alone.
+
+    sources ──taken in order──▶ threads ──open, resize──▶ frames ──normalise──▶ Prepared | Failed
+                                   └── in a process for each, once the encoder has waited
+
+Threads begin at once and share memory, but a DICOM header is read under Python's lock, so two of them are hardly
+faster than one, and they slow the encoder's own Python. Processes take half a second to start. So a stream begins
+in threads, and goes on in processes where what is ready is not enough: a short one never pays for them, nor does one
+whose encoder takes its time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualsight.engine.ahead import Stopwatch, work_ahead
+from dualsight.errors import ImageError
+from dualsight.image.frame import Frame, FrameMeta
+from dualsight.image.open import Source, read
+from dualsight.image.prepare import Preprocessing, normalise, resize
+from dualsight.image.reading import Reading
+from dualsight.image.source import Item
+from dualsight.image.study import Series, Study
+from dualsight.task.decoder import Decoder, NoDecoder, UnexpectedEnd
+
+PATIENCE_S = 1.0  # that the encoder waits, in all, before processes are started: twice what starting them takes
+MAX_WORKERS = 16  # by default; each process holds some 75 MB
+SENT_BYTES = 1 << 26  # a larger file in memory is not copied into another process
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """One picture as the encoder sees it; it has no vector yet.
+
+    index: the position of its source in the stream. frame_index: from 0. pixels: float32 [3, H, W], normalised.
+    """
+
+    index: int
+    source: str
+    frame_index: int
+    n_frames: int
+    meta: FrameMeta
+    pixels: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Failed:
+    """A source that gave no embedding, and why."""
+
+    index: int
+    source: str
+    error: ImageError
+
+
+def prepare_ahead(
+    images: Iterable[Source | Item | Series | Study],
+    preprocessing: Preprocessing,
+    reading: Reading,
+    *,
+    depth: int,
+    workers: int | None = None,
+    patience_s: float = PATIENCE_S,
+) -> Generator[Prepared | Failed, None, None]:
+    """Every frame of every source, in order; a source that fails half-way gives its good frames first.
+
+    depth: frames that wait for the reader at most. workers: pictures that are opened at a time; by default as many as
+    there are cores. patience_s: how long the reader waits, in all, before processes of their own open paths and bytes;
+    infinity for never. What is no ImageError is raised here, in its place. Memory is `depth` frames, and for each
+    worker what opening one file takes.
+    """
+    waited = Stopwatch()
+
+    def open_worker() -> _Worker:
+        return _Worker(preprocessing, reading, lambda: waited.seconds >= patience_s)
+
+    n_threads = workers or min(n_cores(), MAX_WORKERS)
+    with closing(work_ahead(_tasks(images, reading), open_worker, threads=n_threads, depth=depth)) as ahead:
+        yield from waited.timed(ahead)
+
+
+def n_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def source_name(image: Source | Item | Series | Study, index: int) -> str:
+    """What to call a source: the path, item or frame's own name that the user gave, else its position."""
+    if isinstance(image, Frame):
+        return image.source
+    if isinstance(image, Item | Series | Study):
+        return image.name
+    if hasattr(image, "__fspath__"):
+        return str(image)
+    if isinstance(image, str) and len(image) < 512 and not image.startswith("data:"):
+        return image
+    return f"image {index}"
+
+
+_Content: TypeAlias = Item | Series | Study | str | Path | bytes | Frame | ImageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Task:
+    """What one thread is given: a source that nobody else changes meanwhile, or why there is none."""
+
+    index: int
+    name: str
+    content: _Content
+
+
+def _tasks(images: Iterable[Source | Item | Series | Study], reading: Reading) -> Iterator[_Task]:
+    """The sources in order. Arrays, Pillow images and file objects are opened here, one at a time, before the next
+    source is asked for: their owner may fill the same buffer again, or read on in the same file.
+    """
+    for index, image in enumerate(images):
+        name = source_name(image, index)
+        if isinstance(image, Item | Series | Study | str | Path | bytes):
+            yield _Task(index=index, name=name, content=image)
+            continue
+        try:
+            for frame in read(image, reading, source=name):
+                own = replace(frame, pixels=frame.pixels.copy()) if frame is image else frame
+                yield _Task(index=index, name=name, content=own)
+        except ImageError as error:
+            yield _Task(index=index, name=name, content=error)
+
+
+class _Worker:
+    """Prepares one picture after another, for one thread: in the thread, or in a process when that is called for."""
+
+    def __init__(self, preprocessing: Preprocessing, reading: Reading, wants_process: Callable[[], bool]) -> None:
+        self._preprocessing = preprocessing
+        self._reading = reading
+        self._wants_process = wants_process
+        self._decoder: Decoder | None = None
+        self._has_no_decoder = False
+
+    def __enter__(self) -> Callable[[_Task], Iterator[Prepared | Failed]]:
+        return self._prepare
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._decoder is not None:
+            self._decoder.close()
+
+    def _prepare(self, task: _Task) -> Iterator[Prepared | Failed]:
+        try:
+            for frame in self._resized(task):
+                if isinstance(frame, ImageError):  # of one file of a series: the rest goes on
+                    yield Failed(index=task.index, source=frame.source, error=frame)
+                    continue
+                yield Prepared(
+                    index=task.index,
+                    source=frame.source,
+                    frame_index=frame.frame_index,
+                    n_frames=frame.n_frames,
+                    meta=frame.meta,
+                    pixels=normalise(frame.pixels, self._preprocessing),
+                )
+        except ImageError as error:
+            yield Failed(index=task.index, source=task.name, error=error)
+
+    def _resized(self, task: _Task) -> Iterator[Frame | ImageError]:
+        """Its frames, resized; those of a file by the process as far as it gets."""
+        if isinstance(task.content, Series | Study):
+            for frame in task.content.frames(self._reading):
+                yield frame if isinstance(frame, ImageError) else self._smaller(frame)
+            return
+        content = _file_of(task.content)
+        n_done = 0
+        if _can_be_sent(content) and (decoder := self._running_decoder()) is not None:
+            try:
+                for frame in decoder.frames(content, task.name):
+                    yield frame
+                    n_done += 1
+                return
+            except UnexpectedEnd:
+                pass  # here it surfaces as itself, unless it was the process's own
+        if isinstance(content, ImageError):
+            raise content
+        for frame in islice(read(content, self._reading, source=task.name), n_done, None):
+            yield self._smaller(frame)
+
+    def _smaller(self, frame: Frame) -> Frame:
+        return replace(frame, pixels=resize(frame.pixels, self._preprocessing, source=frame.source))
+
+    def _running_decoder(self) -> Decoder | None:
+        """The process, a new one where the last has ended; None where none is called for, or can be had."""
+        if self._decoder is not None and self._decoder.is_closed:
+            self._decoder = None
+        if self._decoder is None and self._wants_process() and not self._has_no_decoder:
+            try:
+                self._decoder = Decoder(self._preprocessing, self._reading)
+            except NoDecoder as reason:
+                self._has_no_decoder = True
+                _log.warning("pictures are decoded in threads: %s", reason)
+        return self._decoder
+
+
+def _file_of(content: Item | str | Path | bytes | Frame | ImageError) -> Path | str | bytes | Frame | ImageError:
+    """The file's path or bytes, where it is one. Raises as an archive's member does."""
+    if isinstance(content, Item):
+        return content.load()
+    if isinstance(content, str) and os.path.isfile(content):  # noqa: PTH113 - False for a text that can be no path
+        return Path(content)
+    return content
+
+
+def _can_be_sent(content: object) -> TypeGuard[Path | bytes]:
+    """Whether another process can open it."""
+    return isinstance(content, Path) or (isinstance(content, bytes) and len(content) <= SENT_BYTES)

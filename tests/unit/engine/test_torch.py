@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dualsight.checkpoint.load import load_checkpoint
+from dualsight.engine.torch import TorchEngine
+from dualsight.errors import EngineError
+from dualsight.model.dual import DualEncoder
+
+PIXELS = np.random.default_rng(1).normal(size=(2, 3, 64, 64)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def encoder(recipe_folder: Callable[[str], Path]) -> DualEncoder:
+    return load_checkpoint(recipe_folder("davit-static-scale")).model
+
+
+def test_it_computes_what_the_model_computes(encoder: DualEncoder) -> None:
+    before = PIXELS.copy()
+    found = TorchEngine(encoder).encode_images(PIXELS)
+    with torch.inference_mode():
+        expected = encoder.encode_image(torch.from_numpy(PIXELS)).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    assert np.array_equal(PIXELS, before)
+
+
+def test_nothing_is_pinned_for_the_cpu(encoder: DualEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "pin_memory", None)
+    assert TorchEngine(encoder).encode_images(PIXELS).shape == (2, 40)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_computes_the_same_from_pinned_memory(encoder: DualEncoder) -> None:
+    expected = TorchEngine(encoder).encode_images(PIXELS)
+    found = TorchEngine(encoder, "cuda").encode_images(PIXELS)
+    encoder.to("cpu")
+    assert (found * expected).sum(1).min() > 0.9999
+
+
+def test_a_device_that_is_not_there(encoder: DualEncoder) -> None:
+    with pytest.raises(EngineError, match="no device 'gpu'"):
+        TorchEngine(encoder, "gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(EngineError, match="no cuda device"):
+            TorchEngine(encoder, "cuda")
