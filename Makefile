@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test test-full lint types contracts check demo-checkpoint clean
+.PHONY: setup demo test test-full fuzz lint types contracts check demo-checkpoint clean
 
 setup: .venv/.ready-dev
 
@@ -20,15 +20,22 @@ setup: .venv/.ready-dev
 	$(PIP) --group test --group lint
 	@touch $@
 
+.venv/.orthanc: tests/e2e/unpack_orthanc.sh | .venv/.pip
+	@tests/e2e/unpack_orthanc.sh .venv/orthanc && touch $@ || \
+		echo 'no Orthanc from Debian here: for tests/e2e/test_orthanc.py install it with its DICOMweb plugin' >&2
+
 demo: .venv/.ready  ## the main job on samples/: prints and plots its predictions
 	$(BIN)/dualsight demo
 
-test: .venv/.ready-dev  ## what CI runs
+test: .venv/.ready-dev .venv/.orthanc  ## what CI runs
 	$(BIN)/python -m pytest -m 'not slow'
 
-test-full: .venv/.ready-dev  ## with the long ones: minutes, gigabytes
+test-full: .venv/.ready-dev .venv/.orthanc  ## with the long ones: minutes, gigabytes
 	$(PIP) --group bench
 	$(BIN)/python -m pytest --timeout=3600
+
+fuzz: .venv/.ready-dev  ## 20,000 damaged files of each kind: tests/hostile
+	PYTHONPATH=tests $(BIN)/python -m hostile.fuzz --count 20000
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .

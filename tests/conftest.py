@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def recipe_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
         return made[name]
 
     return folder
+
+
+def pytest_configure() -> None:
+    """Gives Ctrl-C back to the processes that tests start: a shell takes it from what it runs in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

@@ -12,7 +12,8 @@
     ├── ImageError             one picture cannot be used
     │   ├── UnreadableImage    broken: truncated, damaged, not what its header says
     │   ├── UnsupportedImage   sound, but not something we read
-    │   └── ImageTooLarge      over a safety limit (pixels, frames, bytes)
+    │   ├── ImageTooLarge      over a safety limit (pixels, frames, bytes)
+    │   └── FetchError         a picture server did not deliver
     ├── TextError              a text, label or template cannot be used
     ├── EngineError            no engine, device or precision as asked
     │   └── MissingExtra       an optional library is not installed
@@ -86,6 +87,10 @@ class UnsupportedImage(ImageError):
 
 class ImageTooLarge(ImageError):
     """Over a safety limit: pixels, frames or bytes."""
+
+
+class FetchError(ImageError):
+    """A picture server did not deliver: not reached, no answer in time, or a refusal."""
 
 
 class TextError(DualsightError):

@@ -87,6 +87,13 @@ def load_checkpoint(
     )
 
 
+def load_config(where: str | Path) -> ModelConfig:
+    """The configuration alone of what `load_checkpoint` would load. Raises CheckpointError or ConfigError."""
+    path, _ = resolve(where)
+    config = locate(path).config
+    return parse_config(_read_text(config), file=str(config))
+
+
 def load_image_encoder(
     source: Path | Mapping[str, Tensor], config: ImageEncoderConfig, *, dtype: torch.dtype = torch.float32
 ) -> DaViT | CoSwin:

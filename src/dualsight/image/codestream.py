@@ -12,6 +12,8 @@ _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # 
 _SEQUENTIAL_DCT = frozenset({0xC0, 0xC1})
 _START_OF_SCAN = 0xDA
 _END = b"\xff\xd9"
+_JP2 = b"\0\0\0\x0cjP  "  # the signature box of a JPEG 2000 file (ITU T.800 I.5.1)
+_JPEG_2000 = b"\xff\x4f\xff\x51"  # start of codestream, then its size
 _MAX_TILES = 65_535  # ITU T.800 A.4.2
 
 
@@ -40,7 +42,7 @@ def read_codestream(data: bytes) -> Codestream | None:
                 rows, columns = (int.from_bytes(data[body + i : body + i + 2], "big") for i in (1, 3))
                 return Codestream("jpeg", rows, columns, data[body + 5], marker)
         return None
-    start = data[:4096].find(b"\xff\x4f\xff\x51")  # behind a few boxes if it is a whole JP2 file
+    start = data[:4096].find(_JPEG_2000)  # behind a few boxes if it is a whole JP2 file
     return _read_siz(data[start + 4 : start + 42]) if start >= 0 else None
 
 
@@ -51,6 +53,17 @@ def _read_siz(siz: bytes) -> Codestream | None:
     x, y, x0, y0, tile_x, tile_y, tile_x0, tile_y0 = (int.from_bytes(siz[i : i + 4], "big") for i in range(4, 36, 4))
     tiles = -((tile_x0 - x) // tile_x) * -((tile_y0 - y) // tile_y) if tile_x and tile_y else 0
     return Codestream("jpeg2000", y - y0, x - x0, int.from_bytes(siz[36:38], "big"), tiles=tiles)
+
+
+def without_boxes(data: bytes) -> bytes:
+    """The codestream of a JPEG 2000 file, as PS3.5 8.2.4 wants it, empty if there is none; other data as they are.
+
+    pydicom walks the boxes, for ever where one has the length 0.
+    """
+    if not data.startswith(_JP2):
+        return data
+    start = data.find(_JPEG_2000)
+    return data[start:] if start >= 0 else b""
 
 
 def is_complete(data: bytes) -> bool:

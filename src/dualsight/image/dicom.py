@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
-from dualsight.errors import UnreadableImage, UnsupportedImage
+from dualsight.errors import ImageError, UnreadableImage, UnsupportedImage
 from dualsight.image.aspect import squared
 from dualsight.image.colour import palette_to_rgb, to_eight_bits, ybr_full_to_rgb
 from dualsight.image.dicom_file import DicomFile, open_dicom
@@ -59,7 +59,7 @@ def decode_dicom(
         frames = iter_stored(file, file.pixels, module, source)
         for index in range(module.n_frames):
             stored = next(frames)
-            with np.errstate(all="ignore"), damage(source, "the header's description of its values is damaged", index):
+            with damage(source, "the header's description of its values is damaged", index):
                 shown = _show(stored, file.header, index, module.n_frames, window, source)
                 meta = describe(file.header, index)
                 pixels = _squared(shown.pixels, file.header, meta, limits, source) if square_pixels else shown.pixels
@@ -75,10 +75,12 @@ def decode_dicom(
             yield Frame(pixels=pixels, source=source, frame_index=index, n_frames=module.n_frames, meta=meta)
 
 
-def _no_pixels(file: DicomFile, source: str) -> UnsupportedImage:
+def _no_pixels(file: DicomFile, source: str) -> ImageError:
     with damage(source, "the DICOM header is damaged"):
         if not len(file.header):
             return UnsupportedImage("no pixels: an empty DICOM data set", source=source)
+        if "Rows" in file.header:
+            return UnreadableImage("truncated or damaged: its header describes pixels, and none follow", source=source)
         return UnsupportedImage(f"no pixels: {sop_class_name(file.header)}", source=source)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
-from dualsight.image.codestream import is_complete, mend_scan_header, read_codestream
+from dualsight.image.codestream import is_complete, mend_scan_header, read_codestream, without_boxes
 from dualsight.image.dicom_file import DicomFile, PixelElement
+from dualsight.image.dicom_meta import uid_name
 from dualsight.image.limits import Limits
 from dualsight.image.quiet import damage
+from dualsight.image.rle import unpack_rle
 
 _COLOUR = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
 # pydicom's decoding plugins, in the order in which they are asked. GDCM is left out: it ends the process on some
@@ -141,7 +144,7 @@ def iter_stored(file: DicomFile, pixels: PixelElement, module: PixelModule, sour
         try:
             decoder = get_decoder(file.transfer_syntax)
         except NotImplementedError:
-            problem = f"no decoder for the transfer syntax {file.transfer_syntax.name}"
+            problem = f"no decoder for {uid_name(file.transfer_syntax) or 'its unknown transfer syntax'}"
             raise UnsupportedImage(problem, source=source) from None
     if decoder.is_native:
         yield from _iter_native(file, pixels, module, decoder, source)
@@ -222,28 +225,30 @@ def _check_codestream(data: bytes, module: PixelModule, source: str, frame: int)
 def _decode(data: bytes, pixels: PixelElement, module: PixelModule, decoder: Decoder) -> StoredFrame:
     """One compressed frame by the first decoder that can; in a second round with its scan header mended.
 
-    Raises RuntimeError if none can.
+    Raises RuntimeError if none can, ValueError if run lengths are damaged.
     """
+    if RLELossless == decoder.UID:
+        return _decode_rle(data, pixels, module)
     options = _options(module, pixels, 1)
+    data = without_boxes(data)
     mended = mend_scan_header(data)
     for encoded in (data, mended) if mended != data else (data,):
         for plugin in _PLUGINS:
             if plugin in decoder.available_plugins:
-                with suppress(Exception), _panics_as_errors():  # the next one may read it; else the error below
+                with suppress(Exception):  # the next one may read it; else the error below
                     buffer = encapsulate([encoded])
                     return _as_stored(*decoder.as_array(buffer, index=0, raw=True, decoding_plugin=plugin, **options))
     raise RuntimeError("no decoder could read the frame")
 
 
-@contextmanager
-def _panics_as_errors() -> Iterator[None]:
-    """A Rust decoder's panic, which PyO3 raises past `Exception`, as a RuntimeError: memory is sound after it."""
-    try:
-        yield
-    except BaseException as error:
-        if type(error).__name__ == "PanicException":
-            raise RuntimeError("the decoder panicked") from None
-        raise
+def _decode_rle(data: bytes, pixels: PixelElement, module: PixelModule) -> StoredFrame:
+    sample_bytes = module.bits_allocated // 8
+    native = unpack_rle(data, module.rows * module.columns, module.samples_per_pixel, sample_bytes)
+    misnamed = module.photometric_interpretation == "YBR_FULL_422"  # run lengths share no colour
+    colour = "YBR_FULL" if misnamed else module.photometric_interpretation
+    planes = replace(module, planar_configuration=1, photometric_interpretation=colour)
+    options = _options(planes, pixels, 1) | {"pixel_vr": "OW"}
+    return _as_stored(*get_decoder(ExplicitVRLittleEndian).as_array(native, index=0, raw=True, **options))
 
 
 def _options(module: PixelModule, pixels: PixelElement, n_frames: int) -> dict[str, Any]:

@@ -114,7 +114,12 @@ def functional_group(dataset: Dataset, frame_index: int, keyword: str) -> Datase
 def sop_class_name(dataset: Dataset) -> str:
     """The SOP class in the standard's words, or its UID if it is private; from the meta header if need be."""
     uid = dataset.get("SOPClassUID") or getattr(dataset, "file_meta", {}).get("MediaStorageSOPClassUID")
-    return UID(_uid(uid) or "").name or "an unknown SOP class"
+    return uid_name(uid) or "an unknown SOP class"
+
+
+def uid_name(value: object) -> str:
+    """What the standard calls a UID, or the UID itself if it is private; "" for what is none, and might be a name."""
+    return UID(_uid(value) or "").name
 
 
 def _first(dataset: Dataset, frame_index: int, group: str, keyword: str) -> Any:

@@ -26,6 +26,7 @@ class FrameMeta:
     columns: int | None = None
     bits: int | None = None  # a sample's, as stored
     spacing_mm: tuple[float, float] | None = None  # between rows, between columns
+    tile_origin: tuple[int, int] | None = None  # (x, y) of a slide's tile; rows and columns are then those it covers
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None

@@ -15,6 +15,7 @@ class Limits:
     total_pixels: int = 1 << 33  # rows × columns × frames of one file: hours of cine, not a bomb
     frames: int = 100_000
     file_bytes: int = 1 << 31  # as stored, and again once unpacked
+    pixels_per_byte: int = 1 << 14  # of a file of many frames: compression reaches a third of it, a bomb any number
 
     def check_size(self, height: int, width: int, n_frames: int = 1, *, source: str) -> None:
         """Raises ImageTooLarge if a frame, their number or all of them together are over the limit."""
@@ -30,6 +31,16 @@ class Limits:
         else:
             return
         raise ImageTooLarge(problem, source=source, hint="pass larger Limits if you trust this file")
+
+    def check_expansion(self, height: int, width: int, n_frames: int, n_bytes: int, *, source: str) -> None:
+        """Raises ImageTooLarge if so few bytes claim so many pixels that only a bomb can be meant.
+
+        One frame is let through: its own limit bounds what it can cost.
+        """
+        n_pixels = height * width * n_frames
+        if n_pixels > max(self.pixels, self.pixels_per_byte * n_bytes):
+            problem = f"{n_frames:,} frames of {height} × {width} pixels in {n_bytes:,} bytes are no pictures"
+            raise ImageTooLarge(problem, source=source, hint="pass larger Limits if you trust this file")
 
     def check_bytes(self, n_bytes: int, *, source: str) -> None:
         """Raises ImageTooLarge if a file, or what is unpacked from it, is over the limit."""

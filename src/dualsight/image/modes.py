@@ -13,6 +13,7 @@ from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.scale import to_8_bit
 
 BITS = {"1": 1, "I": 32, "F": 32, "I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16}  # others have 8
+_STRIPE = 1 << 22  # pixels converted at once: Pillow copies a picture at every step
 
 # orientation → how to stand the picture upright (TIFF 6.0, tag 274)
 _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
@@ -33,20 +34,32 @@ def rgb_of(image: Image.Image, *, source: str, frame: int | None) -> NDArray[np.
     repeated. Modes deeper than 8 bits (I;16, I, F) are stretched over their own range.
     Raises UnreadableImage as `to_8_bit` does, and UnsupportedImage for a mode that Pillow cannot show.
     """
+    image.load()  # here, so that what damage raises is not taken for what a mode does
     if BITS.get(image.mode, 8) > 8:
         return _deep_grey(image, source=source, frame=frame)
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, _STRIPE // max(image.width, 1))
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        whole = rows >= image.height
+        try:
+            rgb[top:bottom] = _stripe(image if whole else image.crop((0, top, image.width, bottom)))
+        except ValueError:
+            raise UnsupportedImage(f"mode {image.mode} has no RGB", source=source, frame=frame) from None
+    return rgb
+
+
+def _stripe(image: Image.Image) -> NDArray[np.uint8]:
+    """uint8 [H, W, 3] of some rows."""
     if image.mode in ("La", "RGBa"):  # already multiplied by alpha: on black these are the colours
         colours = [np.asarray(band) for band in image.split()[:-1]]
         return np.stack(colours * (3 // len(colours)), axis=-1)
-    try:
-        if image.has_transparency_data:
-            rgba = image.convert("RGBA")
-            shown = Image.new("RGB", image.size)
-            shown.paste(rgba.convert("RGB"), mask=rgba.getchannel("A"))
-            return np.asarray(shown)
-        return np.asarray(image.convert("RGB"))
-    except ValueError as error:
-        raise UnsupportedImage(f"mode {image.mode} has no RGB", source=source, frame=frame) from error
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        shown = Image.new("RGB", image.size)
+        shown.paste(rgba.convert("RGB"), mask=rgba.getchannel("A"))
+        return np.asarray(shown)
+    return np.asarray(image.convert("RGB"))
 
 
 def shown(

@@ -17,8 +17,7 @@ from dualsight.image.limits import Limits
 from dualsight.image.open import gunzip
 from dualsight.image.quiet import damage
 from dualsight.image.reading import Window
-from dualsight.image.view import View, full_range_view, linear_view, named_view
-from dualsight.image.voxels import Volume, spacing_of, to_ras, volume_range_view
+from dualsight.image.voxels import Volume, axes_of, check_shape, chosen_view, spacing_of, to_ras
 
 _NIFTI_2 = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # the header's size, 540, in either byte order
 
@@ -28,8 +27,7 @@ def decode_nifti(
 ) -> Iterator[Volume]:
     """The volumes of a NIfTI file, one for each point in time, each read when it is asked for.
 
-    window: "auto" takes the header's display range (cal_min, cal_max), or else the full range of each volume;
-        "dicom" insists on the header's; (centre, width); or a name from `voi.CT_WINDOWS`, which supposes HU.
+    window: see `voxels.chosen_view`; the file's own range is (cal_min, cal_max).
     Without an orientation in the header, axes are taken as NIfTI prescribes, and the note says so.
     Raises UnsupportedImage for colour, complex or vector voxels, for header-only files, NRRD and MetaImage;
     UnreadableImage if the file is damaged, or constant without a window; ImageTooLarge.
@@ -39,7 +37,7 @@ def decode_nifti(
         image = _read_header(stream, source, limits)
         shape = _checked_shape(image, source, limits)
         for index in range(shape[3]):
-            with np.errstate(all="ignore"), damage(source, "the voxels cannot be read"):
+            with damage(source, "the voxels cannot be read"):
                 volume = _volume(image, shape, index, window, source)
             yield volume
 
@@ -63,8 +61,8 @@ def _read_header(stream: BinaryIO, source: str, limits: Limits) -> Any:
     stream.seek(0)
     head = stream.read(348)
     if head.startswith((b"NRRD", b"ObjectType", b"NDims")):
-        hint = "convert it to NIfTI (.nii.gz)"
-        raise UnsupportedImage("NRRD and MetaImage volumes are not read", source=source, hint=hint)
+        hint = "dualsight.image.open tells them apart"
+        raise UnsupportedImage("a NRRD or MetaImage volume, not NIfTI", source=source, hint=hint)
     if head[344:348] == b"ni1\0" or head[4:8] == b"ni2\0":
         problem = "a NIfTI header whose voxels are in another file"
         raise UnsupportedImage(problem, source=source, hint="convert the pair to one .nii file")
@@ -89,9 +87,7 @@ def _checked_shape(image: Any, source: str, limits: Limits) -> tuple[int, int, i
     if any(n > 1 for n in shape[4:]):
         raise UnsupportedImage("its voxels are vectors", source=source)
     x, y, z, t = (*shape, 1, 1, 1, 1)[:4]
-    for height, width, n_slices in ((y, x, z), (z, x, y), (z, y, x)):
-        limits.check_size(height, width, n_slices * t, source=source)
-    limits.check_bytes(x * y * z * 8, source=source)  # scaled voxels are float64
+    check_shape((x, y, z, t), limits, source)
     if x * y * z * t * dtype.itemsize > n_bytes:
         problem = f"truncated: {n_bytes} bytes of voxels, {x * y * z * t * dtype.itemsize} expected"
         raise UnreadableImage(problem, source=source)
@@ -113,22 +109,15 @@ def _volume(image: Any, shape: tuple[int, int, int, int], index: int, window: Wi
         spacing_mm=spacing_of(affine),
         affine=affine,
         source=source,
-        view=_view(image, values, window, source),
+        view=chosen_view(values, window, stored_range=_stored_range(image), source=source),
+        stored_axes=axes_of(np.asarray(image.affine, np.float64)),
         time_index=index,
         n_times=shape[3],
         meta=FrameMeta(format="NIfTI", bits=bits, note="; ".join(notes) or None),
     )
 
 
-def _view(image: Any, values: Any, window: Window, source: str) -> View:
-    if not isinstance(window, str):
-        return linear_view("chosen", *window, source=source)
-    if window not in ("auto", "dicom"):
-        return named_view(window, source=source)
+def _stored_range(image: Any) -> tuple[float, float] | None:
+    """The range that the header wants to be shown, or None."""
     low, high = float(image.header["cal_min"]), float(image.header["cal_max"])
-    if np.isfinite(high - low) and high > low:
-        return View(f"header range, {low:g} to {high:g}", full_range_view(low, high).display)
-    if window == "dicom":
-        hint = 'window="auto" shows the full range'
-        raise UnsupportedImage("its header has no display range", source=source, hint=hint)
-    return volume_range_view(values, source=source)
+    return (low, high) if np.isfinite(high - low) and high > low else None

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import binascii
+import io
 import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, Union
 
 from dualsight.errors import ImageError, UnreadableImage, UnsupportedImage
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
-from dualsight.image.reading import Plane, Reading, Window
-from dualsight.image.sniff import HEAD_BYTES, Kind, kind_of, other_format
+from dualsight.image.reading import TILE_PX, Plane, Reading, Window
+from dualsight.image.sniff import HEAD_BYTES, Kind, kind_of, other_format, raster_format
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+
+    from dualsight.image.pyramid import Directory
 
 
 class BinaryFile(Protocol):
@@ -43,8 +46,10 @@ def open(
     source: str | None = None,
     window: Window = "auto",
     square_pixels: bool = False,
-    plane: Plane = "axial",
+    plane: Plane | None = None,
     step_mm: float | None = None,
+    tile_px: int = TILE_PX,
+    mpp: float | None = None,
     limits: Limits | None = None,
 ) -> Iterator[Frame]:
     """The frames of a picture, one at a time, as they are shown.
@@ -55,13 +60,20 @@ def open(
     source: what to call it in results and errors; by default the path as given.
     window: for DICOM and volumes, see `dicom.decode_dicom`; pictures of other formats have none.
     square_pixels: resample DICOM frames whose pixels are not square.
-    plane, step_mm: which slices of a volume, see `Volume.slices`.
+    plane, step_mm: which slices of a volume, see `Volume.slices`; axial ones where no plane is named.
+    tile_px, mpp: which tiles of a slide, see `Slide.tiles`. A slide is opened from a path only.
 
     Nothing is opened before the first frame is asked for. Raises UnsupportedImage for what is not read,
     UnreadableImage for what is broken or not there, ImageTooLarge before decoding what is over a limit.
     """
     reading = Reading(
-        window=window, square_pixels=square_pixels, plane=plane, step_mm=step_mm, limits=limits or Limits()
+        window=window,
+        square_pixels=square_pixels,
+        plane=plane,
+        step_mm=step_mm,
+        tile_px=tile_px,
+        mpp=mpp,
+        limits=limits or Limits(),
     )
     yield from read(image, reading, source=source)
 
@@ -116,15 +128,33 @@ def _open_path(path: Path, source: str, reading: Reading) -> Iterator[Frame]:
     if not path.is_file():  # a folder, or a device or pipe that may never end
         raise UnreadableImage("is no regular file", source=source, hint="`scan` walks folders")
     try:
-        reading.limits.check_bytes(path.stat().st_size, source=source)
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             kind = kind_of(head)
+            levels = _slide_levels(file, head, source, reading.limits)
+            if not levels:  # of a slide only tiles are ever held: its own size has no limit
+                reading.limits.check_bytes(path.stat().st_size, source=source)
             # these decoders read from the file what they need of it
-            content = path if kind in ("dicom", "volume") else head + file.read(reading.limits.file_bytes)
+            in_place = levels or kind in ("dicom", "volume")
+            file.seek(0)
+            content = path if in_place else file.read(reading.limits.file_bytes + 1)
     except OSError as error:
         raise UnreadableImage(f"cannot be read ({error.strerror})", source=source) from error
-    yield from _decode_kind(kind, content, source, reading)
+    if levels:
+        from dualsight.image.slide import decode_slide
+
+        yield from decode_slide(path, source, levels, reading)
+    else:
+        yield from _decode_kind(kind, content, source, reading)
+
+
+def _slide_levels(file: BinaryIO, head: bytes, source: str, limits: Limits) -> tuple[Directory, ...]:
+    """The levels of a slide; nothing for any other file."""
+    if kind_of(head) != "raster" or raster_format(head) != "TIFF":
+        return ()
+    from dualsight.image.pyramid import find_levels
+
+    return find_levels(file, limits=limits, source=source)
 
 
 def _read(file: Any, source: str, limits: Limits) -> bytes:
@@ -193,6 +223,9 @@ def _decode_bytes(kind: Kind | None, data: bytes, source: str, reading: Reading)
     if kind == "raster":
         from dualsight.image.raster import decode_raster
 
+        if _slide_levels(io.BytesIO(data), data[:HEAD_BYTES], source, reading.limits):
+            hint = "save it as a file and open that: its tiles are read from the disk, one by one"
+            raise UnsupportedImage("a slide, which is opened from a path only", source=source, hint=hint)
         yield from decode_raster(data, source, limits=reading.limits)
     elif kind == "gzip":
         inner = gunzip(data, source, reading.limits)
@@ -231,7 +264,7 @@ def _refusal(data: bytes, source: str) -> ImageError:
     return UnsupportedImage(
         other,
         source=source,
-        hint="read are DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP, GIF, PNM, JPEG 2000 and AVIF",
+        hint="read are DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF, BMP, WebP, GIF, PNM, JPEG 2000 and AVIF",
     )
 
 

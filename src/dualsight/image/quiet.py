@@ -1,23 +1,28 @@
 """Silence around other people's decoders while they work on one picture, and one type for what they raise.
 
-pydicom and nibabel comment on odd headers with warnings and log lines that may quote a header's values, and so a
-patient's. What matters in them becomes an error or a frame's note here; the rest is dropped. Filters and log levels
-belong to the whole process, therefore they are set when the first thread comes in and put back when the last one
-leaves, whatever the order in between.
+pydicom, nibabel and tifffile comment on odd headers with warnings and log lines that may quote a header's values, and
+so a patient's; libtiff prints on stderr. What matters in them becomes an error or a frame's note here; the rest is
+dropped. Filters and log levels belong to the whole process, therefore they are set when the first thread comes in and
+put back when the last one leaves, whatever the order in between.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
 
 from dualsight.errors import ImageError, UnreadableImage
 
-_LIBRARIES = r"(pydicom|libjpeg|openjpeg|rle|jpeg_ls|gdcm|nibabel|PIL)(\.|$)"
-_LOGGERS = ("pydicom", "nibabel.global", "PIL")
+_LIBRARIES = r"(pydicom|libjpeg|openjpeg|rle|jpeg_ls|gdcm|nibabel|PIL|tifffile|imagecodecs)(\.|$)"
+_LOGGERS = ("pydicom", "nibabel.global", "PIL", "tifffile")
 
 
 class _Silence:
@@ -37,6 +42,8 @@ class _Silence:
                     logger = logging.getLogger(name)
                     self._undo.callback(logger.setLevel, logger.level)
                     logger.setLevel(logging.CRITICAL + 1)
+                for set_handler in _libtiff_setters():
+                    self._undo.callback(set_handler, set_handler(None))
             self._inside += 1
 
     def leave(self) -> None:
@@ -44,6 +51,22 @@ class _Silence:
             self._inside -= 1
             if self._inside == 0:
                 self._undo.close()
+
+
+@cache
+def _libtiff_setters() -> list[Any]:
+    """libtiff's functions that take a new handler of its messages and give the one before.
+
+    Pillow brings libtiff along, and its own module leads to it; where that is linked another way there are none.
+    """
+    from PIL import _imaging
+
+    library = ctypes.CDLL(_imaging.__file__)
+    found = [getattr(library, name, None) for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler")]
+    setters = [setter for setter in found if setter is not None]
+    for setter in setters:
+        setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
+    return setters
 
 
 _silence = _Silence()
@@ -66,7 +89,7 @@ def damage(source: str, what: str, frame: int | None = None) -> Iterator[None]:
     The library's own text is left out, here and in the traceback: it may quote the header, and so the patient.
     """
     try:
-        with quiet():
+        with quiet(), np.errstate(all="ignore"):  # numpy would print what it thinks of infinity
             yield
     except ImageError:
         raise

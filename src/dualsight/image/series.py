@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from dualsight.image.quiet import damage
 from dualsight.image.reading import Window
 from dualsight.image.view import View
 from dualsight.image.voi import distinct, value_range
-from dualsight.image.voxels import Affine, Volume, range_view, spacing_of, to_ras
+from dualsight.image.voxels import Affine, Volume, axes_of, range_view, spacing_of, to_ras
 
 Vector = NDArray[np.float64]  # [3], in LPS+, the patient coordinates of DICOM
 
@@ -35,7 +35,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Slice:
+class Slice:
     """One slice. values: float32 [H, W], after the modality LUT. value_range: finite, without padding; None if none."""
 
     values: NDArray[np.float32]
@@ -62,43 +62,61 @@ def read_series(
     one is damaged or there is none; ImageTooLarge.
     """
     limits = limits or Limits()
-    slices = list(_read(files, source, window, limits))
+    slices: list[Slice] = []
+    n_bytes = 0
+    for number, content in enumerate(files):
+        name = str(content) if isinstance(content, Path) else f"{source}, file {number}"
+        for found in read_slices(content, name, window=window, limits=limits):
+            n_bytes += found.values.nbytes
+            limits.check_bytes(n_bytes, source=source)
+            slices.append(found)
+    return stack_slices(slices, source)
+
+
+def read_slices(
+    content: bytes | Path, source: str, *, window: Window = "auto", limits: Limits | None = None
+) -> Iterator[Slice]:
+    """The slices of one file, each decoded when it is asked for.
+
+    Raises UnsupportedImage for what cannot lie in a volume: no pixels, colour, no position; UnreadableImage if it is
+    damaged; ImageTooLarge.
+    """
+    limits = limits or Limits()
+    with open_dicom(content, source, limits) as file:
+        if file.pixels is None:
+            raise UnsupportedImage("a series holds an object without pixels", source=source)
+        module = read_pixel_module(file, file.pixels, source, limits)
+        for index, stored in enumerate(iter_stored(file, file.pixels, module, source)):
+            with damage(source, "the header of a slice is damaged", index):
+                found = _slice(stored, file, index, window, source)
+            yield found
+
+
+def stack_slices(slices: Sequence[Slice], source: str) -> Volume:
+    """The volume of slices in any order; notes and errors as `read_series` has them."""
     if not slices:
         raise UnreadableImage("a series without slices", source=source)
-    _check_alike(slices, source)
+    for other in slices:
+        check_alike(slices[0], other, source)
     normal = np.cross(slices[0].along_row, slices[0].along_column)
-    slices, notes = _ordered(slices, normal)
-    first, middle = slices[0], slices[len(slices) // 2]
-    stacked = np.stack([s.values for s in slices], axis=-1).swapaxes(0, 1)  # [column, row, slice]
-    values, affine = to_ras(stacked, _affine(first, _step(slices, normal)))
+    ordered, notes = _ordered(slices, normal)
+    first, middle = ordered[0], ordered[len(ordered) // 2]
+    stored_affine = _affine(first, _step(ordered, normal))
+    stacked = np.stack([s.values for s in ordered], axis=-1).swapaxes(0, 1)  # [column, row, slice]
+    values, affine = to_ras(stacked, stored_affine)
     return Volume(
         values=values,
         spacing_mm=spacing_of(affine),
         affine=affine,
         source=source,
-        view=middle.view or _range_view(slices, source),
+        view=middle.view or _range_view(ordered, source),
         invert=first.invert,
+        stored_axes=axes_of(stored_affine),
         meta=replace(middle.meta, sop_instance_uid=None, note="; ".join(notes) or None),
     )
 
 
-def _read(files: Iterable[bytes | Path], source: str, window: Window, limits: Limits) -> Iterator[_Slice]:
-    n_bytes = 0
-    for number, content in enumerate(files):
-        name = str(content) if isinstance(content, Path) else f"{source}, file {number}"
-        with open_dicom(content, name, limits) as file:
-            if file.pixels is None:
-                raise UnsupportedImage("a series holds an object without pixels", source=name)
-            module = read_pixel_module(file, file.pixels, name, limits)
-            for index, stored in enumerate(iter_stored(file, file.pixels, module, name)):
-                n_bytes += stored.values.size * 4
-                limits.check_bytes(n_bytes, source=source)
-                with np.errstate(all="ignore"), damage(name, "the header of a slice is damaged", index):
-                    read = _slice(stored, file, index, window, name)
-                yield read
-
-
-def _slice(stored: StoredFrame, file: DicomFile, index: int, window: Window, source: str) -> _Slice:
+def _slice(stored: StoredFrame, file: DicomFile, index: int, window: Window, source: str) -> Slice:
     header = file.header
     if not stored.photometric_interpretation.startswith("MONOCHROME"):
         raise UnsupportedImage("a series in colour is no volume", source=source)
@@ -112,7 +130,7 @@ def _slice(stored: StoredFrame, file: DicomFile, index: int, window: Window, sou
     levels = without_padding(distinct(stored.values), header)
     measures = functional_group(header, index, "PixelMeasuresSequence") or header
     thickness = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
-    return _Slice(
+    return Slice(
         values=to_values(stored.values).astype(np.float32),
         value_range=value_range(to_values, levels) if levels.size else None,
         position=position,
@@ -132,27 +150,25 @@ def _numbers(header: Dataset, index: int, group: str, keyword: str, count: int) 
     return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() else None
 
 
-def _check_alike(slices: list[_Slice], source: str) -> None:
-    """Raises UnsupportedImage if slices cannot lie in one stack."""
-    first = slices[0]
+def check_alike(first: Slice, other: Slice, source: str) -> None:
+    """Raises UnsupportedImage if two slices cannot lie in one stack, UnreadableImage if the first cannot in any."""
     if not np.allclose(np.linalg.norm(np.cross(first.along_row, first.along_column)), 1.0, atol=0.01):
         raise UnreadableImage("row and column directions are no right angle", source=source)
-    for other in slices[1:]:
-        turned = np.abs(np.r_[other.along_row - first.along_row, other.along_column - first.along_column]).max()
-        differences = {
-            "series": other.meta.series_instance_uid != first.meta.series_instance_uid,
-            "size": other.values.shape != first.values.shape,
-            "orientation": turned > _SAME_DIRECTION,
-            "pixel spacing": not np.allclose(other.spacing_mm, first.spacing_mm, rtol=1e-3),
-            "photometric interpretation": other.invert != first.invert,
-        }
-        found = [name for name, differs in differences.items() if differs]
-        if found:
-            problem = f"its slices differ in {', '.join(found)}"
-            raise UnsupportedImage(problem, source=source, hint="pass the files of one series, without its localizers")
+    turned = np.abs(np.r_[other.along_row - first.along_row, other.along_column - first.along_column]).max()
+    differences = {
+        "series": other.meta.series_instance_uid != first.meta.series_instance_uid,
+        "size": other.values.shape != first.values.shape,
+        "orientation": turned > _SAME_DIRECTION,
+        "pixel spacing": not np.allclose(other.spacing_mm, first.spacing_mm, rtol=1e-3),
+        "photometric interpretation": other.invert != first.invert,
+    }
+    found = [name for name, differs in differences.items() if differs]
+    if found:
+        problem = f"its slices differ in {', '.join(found)}"
+        raise UnsupportedImage(problem, source=source, hint="pass the files of one series, without its localizers")
 
 
-def _ordered(slices: list[_Slice], normal: Vector) -> tuple[list[_Slice], list[str]]:
+def _ordered(slices: Sequence[Slice], normal: Vector) -> tuple[list[Slice], list[str]]:
     """The slices by rising distance along the normal, one for each place, and what is odd about their places."""
     ordered = sorted(slices, key=lambda s: float(s.position @ normal))
     kept, notes = ordered[:1], []
@@ -177,7 +193,7 @@ def _ordered(slices: list[_Slice], normal: Vector) -> tuple[list[_Slice], list[s
     return kept, notes
 
 
-def _step(slices: list[_Slice], normal: Vector) -> Vector:
+def _step(slices: list[Slice], normal: Vector) -> Vector:
     """From one slice to the next, mm: the usual distance, in the direction from the first to the last slice."""
     if len(slices) == 1:
         return normal * (slices[0].thickness_mm or 1.0)
@@ -186,7 +202,7 @@ def _step(slices: list[_Slice], normal: Vector) -> Vector:
     return travel * (usual / float(travel @ normal))
 
 
-def _affine(first: _Slice, step: Vector) -> Affine:
+def _affine(first: Slice, step: Vector) -> Affine:
     """[4, 4]: (column, row, slice) → mm in RAS+ (PS3.3 C.7.6.2.1.1)."""
     affine = np.eye(4)
     affine[:3, 0] = first.along_row * first.spacing_mm[1]
@@ -196,7 +212,7 @@ def _affine(first: _Slice, step: Vector) -> Affine:
     return np.asarray(_LPS_TO_RAS @ affine)
 
 
-def _range_view(slices: list[_Slice], source: str) -> View:
+def _range_view(slices: list[Slice], source: str) -> View:
     ranges = [s.value_range for s in slices if s.value_range is not None]
     if not ranges:
         raise UnreadableImage("no voxel that is a number and no padding", source=source)

@@ -10,34 +10,42 @@ import csv
 import glob
 import os
 import stat
-import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Literal
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
+from dualsight.image.archive import members
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
+from dualsight.image.media import is_directory, listed_files
 from dualsight.image.open import read
 from dualsight.image.reading import Reading
 from dualsight.image.sniff import HEAD_BYTES, kind_of, other_format
 
-_DICOMDIR = b"1.2.840.10008.1.3.10"  # SOP class of a media directory (PS3.4 annex I.4)
-_ENCRYPTED = 0x1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A file that may hold pictures. name: the user's own words for it; `archive.zip!member` inside an archive."""
+    """A file that may hold pictures.
+
+    name: the user's own words for it; `archive.zip!member` inside an archive. content: where its bytes are; what is
+    called for them is small and can be pickled. UIDs: of a DICOM file, where they are known before it is opened.
+    """
 
     name: str
     content: Path | Callable[[], bytes]
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
 
     def frames(self, reading: Reading | None = None) -> Iterator[Frame]:
         """Its frames; raises as `dualsight.image.open` does."""
-        content = self.content if isinstance(self.content, Path) else self.content()
-        yield from read(content, reading or Reading(), source=self.name)
+        yield from read(self.load(), reading or Reading(), source=self.name)
+
+    def load(self) -> Path | bytes:
+        """The path of its file, or its bytes where it has none. Raises ImageError where they cannot be had."""
+        return self.content if isinstance(self.content, Path) else self.content()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,21 +60,28 @@ def scan(sources: str | Path | Iterable[str | Path], *, limits: Limits | None = 
     """The files to open, lazily, in the order of `sources` and sorted inside each.
 
     A source is a file, a folder (with all below it; hidden files and linked folders are left out), a glob (`**`
-    for any depth), a zip archive, or a .csv with a column `path`, relative to itself. A file named by the user or
-    by a manifest is always an Item, even where opening it can only fail: the user asked for it. What else is found
-    is an Item if its first bytes are those of a picture, otherwise Skipped.
+    for any depth), a zip archive, a DICOMDIR, a .csv with a column `path`, relative to itself, or the address of a
+    DICOMweb server (`dicomweb+https://HOST/PATH`, see `dicomweb.instances`, and what it raises). A file named by the
+    user, by a manifest or by a DICOMDIR is always an Item, even where opening it can only fail: it was asked for.
+    What else is found is an Item if its first bytes are those of a picture, otherwise Skipped. A DICOMDIR found in a
+    folder is passed over: the files that it lists are found by themselves.
 
-    Raises UnsupportedImage for a manifest without the column `path`, UnreadableImage for one that is no text.
+    Raises UnsupportedImage for a manifest without the column `path`, UnreadableImage for one that is no text, and for
+    a damaged DICOMDIR.
     """
     limits = limits or Limits()
     for source in [sources] if isinstance(sources, str | Path) else sources:
         path = Path(source)
-        if path.is_dir():
+        if isinstance(source, str) and source.startswith("dicomweb+"):
+            from dualsight.image.dicomweb import instances
+
+            yield from instances(source, limits=limits)
+        elif path.is_dir():
             yield from _walk(path, limits)
         elif path.is_file() and path.suffix.lower() == ".csv":
             yield from _manifest(path)
-        elif path.is_file() and _is_zip(path):
-            yield from _archive(path, limits)
+        elif container := container_of(path):
+            yield from (_archive if container == "zip" else _media)(path, limits)
         elif not path.exists() and any(sign in str(source) for sign in "*?["):
             yield from _glob(str(source), limits)
         else:
@@ -89,8 +104,11 @@ def _glob(pattern: str, limits: Limits) -> Iterator[Item | Skipped]:
     found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob does not leave out hidden files
     if not found:
         yield Item(name=pattern, content=Path(pattern))
+    named = set(found)
     for name in found:
-        if Path(name).is_file():
+        if container_of(Path(name)) == "media":
+            yield from (thing for thing in _media(Path(name), limits) if thing.name not in named)
+        elif Path(name).is_file():
             yield from _found(Path(name), limits)
 
 
@@ -122,72 +140,45 @@ def _why_not(head: bytes) -> str | None:
             kind = kind_of(zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES))
         except zlib.error:
             return "damaged gzip data"
-    if kind == "dicom" and _DICOMDIR in head:
+    if kind == "dicom" and is_directory(head):
         return "a DICOM media directory; the files that it lists are walked by themselves"
     if kind in ("dicom", "raster", "volume"):
         return None
     return other_format(head) or ("an archive inside an archive" if kind == "zip" else "no picture")
 
 
-def _is_zip(path: Path) -> bool:
+def container_of(path: Path) -> Literal["zip", "media"] | None:
+    """Whether the file at `path` stands for others: an archive, or the directory of a DICOM medium."""
     try:
+        if not path.is_file():
+            return None
         with path.open("rb") as file:
-            return kind_of(file.read(HEAD_BYTES)) == "zip"
+            head = file.read(HEAD_BYTES)
     except OSError:
-        return False  # opening the Item says why
+        return None  # opening the Item says why
+    kind = kind_of(head)
+    if kind == "dicom":
+        return "media" if is_directory(head) else None
+    return "zip" if kind == "zip" else None
 
 
 def _archive(path: Path, limits: Limits) -> Iterator[Item | Skipped]:
-    """The members of a zip file. Nothing is written to disk; the file closes when the last of its Items is gone."""
+    """The members of a zip file."""
     try:
-        archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        yield Skipped(name=str(path), reason=f"a damaged archive ({type(error).__name__})")
-        return
-    for member in sorted(archive.infolist(), key=lambda member: member.filename):
-        parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-        hidden = any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in parts)
-        if member.is_dir() or hidden:
-            continue
-        name = f"{path}!{member.filename}"
-        reason = _why_not_member(archive, member, parts, limits)
-        if reason:
-            yield Skipped(name=name, reason=reason)
+        for member, head in members(path, limits):
+            reason = head if isinstance(head, str) else _why_not(head)
+            yield Skipped(name=member.name, reason=reason) if reason else Item(name=member.name, content=member)
+    except UnreadableImage as error:
+        yield Skipped(name=str(path), reason=error.problem)
+
+
+def _media(directory: Path, limits: Limits) -> Iterator[Item | Skipped]:
+    """The files that a DICOMDIR lists."""
+    for path, is_inside in listed_files(directory, limits):
+        if is_inside:
+            yield Item(name=str(path), content=path)
         else:
-            yield Item(name=name, content=_reader(archive, member, name, limits))
-
-
-def _why_not_member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, parts: tuple[str, ...], limits: Limits
-) -> str | None:
-    if ".." in parts or parts[:1] == ("/",) or any(part.endswith(":") for part in parts[:1]):
-        return "its name leads out of the archive"
-    if member.flag_bits & _ENCRYPTED:
-        return "encrypted"
-    if member.file_size > limits.file_bytes:
-        return f"more than the limit of {limits.file_bytes:,} bytes once unpacked"
-    try:
-        with archive.open(member) as file:
-            return _why_not(file.read(HEAD_BYTES))
-    except _ZIP_ERRORS as error:
-        return f"cannot be unpacked ({type(error).__name__})"
-
-
-_ZIP_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-
-
-def _reader(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, limits: Limits) -> Callable[[], bytes]:
-    def read() -> bytes:
-        """The member's bytes; the size in its header is not trusted."""
-        try:
-            with archive.open(member) as file:
-                data = file.read(limits.file_bytes + 1)
-        except _ZIP_ERRORS as error:
-            raise UnreadableImage(f"cannot be unpacked ({type(error).__name__})", source=name) from error
-        limits.check_bytes(len(data), source=name)
-        return data
-
-    return read
+            yield Skipped(name=str(path), reason="listed by a DICOMDIR, and its name leads out of the folder")
 
 
 def _manifest(path: Path) -> Iterator[Item]:

@@ -15,17 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.errors import ConfigError, UnreadableImage
+from dualsight.errors import ConfigError, UnreadableImage, UnsupportedImage
 from dualsight.image.aspect import squared
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
-from dualsight.image.reading import Plane
-from dualsight.image.view import View, full_range_view
+from dualsight.image.reading import Plane, Window
+from dualsight.image.view import View, full_range_view, linear_view, named_view
 from dualsight.image.voi import distinct, per_value, to_grey, value_range
 
 Affine = NDArray[np.float64]  # [4, 4]: voxel index → mm, RAS+
 
 _AXES: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
+_PLANES: dict[str, Plane] = dict(zip("RLAPSI", ("sagittal",) * 2 + ("coronal",) * 2 + ("axial",) * 2, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,8 +34,8 @@ class Volume:
     """Voxels in RAS+ order, with what is needed to show them.
 
     values: [X, Y, Z], any real type; HU for CT. spacing_mm: along x, y, z. affine: [4, 4], index → mm in RAS+.
-    view: one for all slices. invert: low values are white. time_index, n_times: its place in a series in time.
-    meta.note: what was odd about the file or series.
+    view: one for all slices. invert: low values are white. stored_axes: where each axis grew to in the file, as in
+    "LPS". time_index, n_times: its place in a series in time. meta.note: what was odd about the file or series.
     """
 
     values: NDArray[Any]
@@ -43,9 +44,15 @@ class Volume:
     source: str
     view: View
     invert: bool = False
+    stored_axes: str = "RAS"
     time_index: int = 0
     n_times: int = 1
     meta: FrameMeta = field(default_factory=FrameMeta)
+
+    @property
+    def acquired(self) -> Plane:
+        """The plane of the slices as they were stored: the one that the last axis goes through."""
+        return _PLANES[self.stored_axes[2]]
 
     def slices(
         self, plane: Plane = "axial", step_mm: float | None = None, *, limits: Limits | None = None
@@ -71,7 +78,8 @@ class Volume:
         for index in _picked(n_slices, self.spacing_mm[axis], step_mm):
             stored = self.values.take(index, axis)[::-1, ::-1].T  # [down, across]
             limits.check_size(*stored.shape, source=self.source)
-            grey = per_value(lambda v: to_grey(self.view.display(v), invert=self.invert), stored)
+            with np.errstate(all="ignore"):  # voxels may have any float
+                grey = per_value(lambda v: to_grey(self.view.display(v), invert=self.invert), stored)
             grey = squared(grey, down, across, limits, self.source)
             meta = replace(
                 self.meta,
@@ -104,11 +112,7 @@ def to_ras(values: NDArray[Any], affine: Affine) -> tuple[NDArray[Any], Affine]:
 
     Raises ValueError if the affine gives no orientation.
     """
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise ValueError("the affine gives no orientation")
-    cosines = affine[:3, :3] / np.array(spacing_of(affine))  # [RAS axis, voxel axis]
-    order = max(itertools.permutations(range(3)), key=lambda p: sum(abs(cosines[i, p[i]]) for i in range(3)))
-    flipped = [axis for axis in range(3) if cosines[axis, order[axis]] < 0]
+    order, flipped = _closest(affine)
     to_stored = np.zeros((4, 4))  # new index → stored index
     to_stored[3, 3] = 1
     for axis, stored in enumerate(order):
@@ -117,10 +121,56 @@ def to_ras(values: NDArray[Any], affine: Affine) -> tuple[NDArray[Any], Affine]:
     return np.flip(values.transpose(order), tuple(flipped)), affine @ to_stored
 
 
+def axes_of(affine: Affine) -> str:
+    """Where each voxel axis grows to, roughly: "LPS" is left, back, head. Raises as `to_ras` does."""
+    order, flipped = _closest(affine)
+    return "".join("RAS"[axis] if axis not in flipped else "LPI"[axis] for axis in np.argsort(order))
+
+
+def _closest(affine: Affine) -> tuple[tuple[int, ...], list[int]]:
+    """For each RAS axis the voxel axis that lies closest to it, and which of the RAS axes these run against."""
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        raise ValueError("the affine gives no orientation")
+    cosines = affine[:3, :3] / np.array(spacing_of(affine))  # [RAS axis, voxel axis]
+    order = max(itertools.permutations(range(3)), key=lambda p: sum(abs(cosines[i, p[i]]) for i in range(3)))
+    return order, [axis for axis in range(3) if cosines[axis, order[axis]] < 0]
+
+
 def spacing_of(affine: Affine) -> tuple[float, float, float]:
     """Distance of neighbouring voxels along each axis, mm."""
     x, y, z = np.sqrt((affine[:3, :3] ** 2).sum(axis=0)).tolist()
     return x, y, z
+
+
+def check_shape(shape: tuple[int, int, int, int], limits: Limits, source: str) -> None:
+    """Raises ImageTooLarge if [X, Y, Z, T] is over a limit: as slices of any plane, or as one volume in float64."""
+    x, y, z, t = shape
+    for height, width, n_slices in ((y, x, z), (z, x, y), (z, y, x)):
+        limits.check_size(height, width, n_slices * t, source=source)
+    limits.check_bytes(x * y * z * 8, source=source)
+
+
+def chosen_view(
+    values: NDArray[Any], window: Window, *, stored_range: tuple[float, float] | None = None, source: str
+) -> View:
+    """How a volume's values are shown.
+
+    window: "auto" takes the file's own range, or else the full range of `values`; "dicom" insists on the file's;
+        (centre, width); or a name from `voi.CT_WINDOWS`, which supposes HU.
+    Raises UnsupportedImage for a range that is not there or a window that cannot be; UnreadableImage as
+    `volume_range_view` does.
+    """
+    if not isinstance(window, str):
+        return linear_view("chosen", *window, source=source)
+    if window not in ("auto", "dicom"):
+        return named_view(window, source=source)
+    if stored_range is not None:
+        low, high = stored_range
+        return View(f"header range, {low:g} to {high:g}", full_range_view(low, high).display)
+    if window == "dicom":
+        hint = 'window="auto" shows the full range'
+        raise UnsupportedImage("its header has no display range", source=source, hint=hint)
+    return volume_range_view(values, source=source)
 
 
 def volume_range_view(values: NDArray[Any], *, source: str) -> View:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dualsight.image.codestream import Codestream, is_complete, mend_scan_header, read_codestream
+from dualsight.image.codestream import Codestream, is_complete, mend_scan_header, read_codestream, without_boxes
 
 
 def encoded(kind: str, size: tuple[int, int] = (7, 5), mode: str = "RGB") -> bytes:
@@ -25,6 +25,14 @@ def test_a_jpeg_2000s_size_is_told_within_its_boxes_and_without() -> None:
     boxed = encoded("JPEG2000")
     bare = boxed[boxed.index(b"\xff\x4f\xff\x51") :]
     assert read_codestream(boxed) == read_codestream(bare) == Codestream("jpeg2000", 5, 7, 3)
+
+
+def test_boxes_are_taken_off_and_other_data_are_left() -> None:
+    boxed = encoded("JPEG2000")
+    bare = boxed[boxed.index(b"\xff\x4f\xff\x51") :]
+    assert without_boxes(boxed) == without_boxes(bare) == bare
+    assert without_boxes(boxed[: len(boxed) - len(bare)]) == b""
+    assert without_boxes(encoded("JPEG")) == encoded("JPEG")
 
 
 def test_an_offset_counts_off_the_size_and_absurd_tiles_are_not_sane() -> None:

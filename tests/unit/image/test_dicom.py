@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import ast
 import csv
+import io
 import logging
 import random
 import re
+import struct
 import time
 import tracemalloc
 import warnings
@@ -16,6 +18,7 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
 from pydicom.uid import (
@@ -29,6 +32,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEGLSLossless,
     RLELossless,
     TwelveLeadECGWaveformStorage,
@@ -607,6 +611,39 @@ def test_pixels_become_square_on_request() -> None:
         frames(dicom_bytes(RAMP, PixelAspectRatio=[50, 1]), square_pixels=True, limits=Limits(pixels=1000))
     with pytest.raises(UnreadableImage, match="100000 by 1 is damage"):
         frames(dicom_bytes(RAMP, PixelAspectRatio=[100000, 1]), square_pixels=True)
+
+
+def test_a_transfer_syntax_that_is_no_uid_is_not_quoted() -> None:
+    """Found by fuzzing: whatever stood there was in the error."""
+    data = dicom_bytes(RAMP).replace(b"1.2.840.10008.1.2.1\0", PATIENT.encode().ljust(20, b"\0"))
+    with pytest.raises(UnsupportedImage, match="no decoder for its unknown transfer syntax") as raised:
+        frames(data)
+    assert PATIENT not in str(raised.value)
+
+
+def test_a_file_cut_before_its_pixels_is_broken_not_without_pixels() -> None:
+    data = dicom_bytes(RAMP)
+    with pytest.raises(UnreadableImage, match="its header describes pixels, and none follow"):
+        frames(data[: data.index(b"\xe0\x7f\x10\x00")])
+
+
+def test_run_lengths_that_give_too_much_are_read_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    """Found by fuzzing: a decoder panicked on stderr."""
+    dataset = dicom_dataset(np.zeros((2, 2), np.uint16))
+    dataset.PixelData = encapsulate([struct.pack("<16L", 2, 64, 70, *[0] * 13) + b"\x03abcd\x80\xc8\x01"])
+    assert frames(to_bytes(dataset, RLELossless))[0].pixels[1, 1, 0] == 255
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_2000_box_of_length_zero_is_no_endless_loop() -> None:
+    """Found by fuzzing: pydicom walked the boxes for ever."""
+    buffer = io.BytesIO()
+    Image.fromarray(RAMP.astype(np.uint8)).save(buffer, "JPEG2000")
+    boxed = buffer.getvalue()
+    dataset = dicom_dataset(RAMP.astype(np.uint8))
+    dataset.PixelData = encapsulate([boxed[:12] + bytes(4) + boxed[16:]])
+    (frame,) = frames(to_bytes(dataset, JPEG2000Lossless))
+    assert frame.pixels.shape[:2] == RAMP.shape
 
 
 # --- mutations

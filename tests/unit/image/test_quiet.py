@@ -4,9 +4,11 @@ import logging
 import threading
 import warnings
 
+import numpy as np
 import pytest
 
-from dualsight.image.quiet import quiet
+from dualsight.errors import UnreadableImage
+from dualsight.image.quiet import damage, quiet
 
 
 def warn_as(module: str) -> None:
@@ -54,3 +56,17 @@ def test_an_error_inside_restores_too() -> None:
     with pytest.raises(ValueError, match="no"), quiet():
         raise ValueError("no")
     assert list(warnings.filters) == before
+
+
+def test_arithmetic_on_damaged_numbers_is_silent() -> None:
+    """Found by fuzzing: an infinite spacing made numpy warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with damage("x.mha", "the header is damaged"):
+            assert np.isnan(np.array([np.inf]) * 0.0).all()
+
+
+def test_what_a_library_says_of_damage_is_left_out() -> None:
+    with pytest.raises(UnreadableImage, match=r"^x: broken \(ValueError\)$") as raised, damage("x", "broken"):
+        raise ValueError("Doe^Jane is no number")
+    assert raised.value.__suppress_context__

@@ -444,3 +444,60 @@ def test_mutated_files_end_in_a_picture_or_an_image_error(
             assert isinstance(frame, Frame) and frame.pixels.dtype == np.uint8 and frame.pixels.shape[2] == 3
     except ImageError as error:
         assert error.source == "fuzz"
+
+
+# --- found by fuzzing (tests/hostile)
+
+
+def rle_bmp(width: int, height: int, body: bytes) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(body), 0, 0, 256, 0)
+    offset = 14 + len(header) + 1024
+    return b"BM" + struct.pack("<IHHI", offset + len(body), 0, 0, offset) + header + bytes(1024) + body
+
+
+def test_a_run_length_bmp_is_only_decoded_at_a_size_that_python_can() -> None:
+    """An end-of-line code alone made Pillow append 178 million bytes one by one."""
+    assert decode(rle_bmp(4, 1, b"\x04\x07\0\0\0\1")).shape == (1, 4, 3)
+    with pytest.raises(ImageTooLarge, match="run-length"):
+        decode(rle_bmp(170_000_000, 1, b"\0\0\0\1"))
+
+
+def test_an_animation_of_huge_empty_canvases_is_a_bomb() -> None:
+    frames = [Image.new("L", (400, 400), n) for n in range(60)]
+    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert len(list(decode_raster(data, "bomb.gif", limits=Limits(pixels=160_000)))) == 60
+    with pytest.raises(ImageTooLarge, match=r"60 frames of 400 × 400 pixels in [\d,]+ bytes"):
+        list(decode_raster(data, "bomb.gif", limits=Limits(pixels=160_000, pixels_per_byte=100)))
+
+
+def test_damage_met_while_pixels_are_read_is_damage_and_no_odd_mode() -> None:
+    with pytest.raises(UnreadableImage, match="damaged"):
+        decode(b"P2\n2 2\n255\n1 2 3 4000000")
+
+
+@pytest.mark.parametrize(
+    "data", [b"P2\n2 2\n255\n1 2 3 Doe", b"P6\nDoe 2\n255\n", b"\x89PNG\r\n\x1a\n\0\0\0\x09DoeJ" + b"Doe Jane1234"]
+)
+def test_no_error_quotes_the_file_not_even_in_its_traceback(data: bytes) -> None:
+    with pytest.raises(ImageError) as raised:
+        decode(data)
+    assert "Doe" not in str(raised.value)
+    assert raised.value.__cause__ is None and raised.value.__suppress_context__
+
+
+def test_libtiff_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(saved(Image.fromarray(noise(9, 9, 3)), "TIFF", compression="tiff_adobe_deflate"))
+    data[20:40] = bytes(20)
+    with pytest.raises(UnreadableImage):
+        decode(bytes(data))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA", "CMYK"])
+def test_a_picture_converted_in_stripes_equals_one_converted_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.fromarray(noise(13, 7, 4)).convert(mode) if mode != "LA" else Image.fromarray(noise(13, 7, 2), "LA")
+    if mode == "P":
+        image.info["transparency"] = 3
+    whole = from_pil(image).pixels
+    monkeypatch.setattr("dualsight.image.modes._STRIPE", 20)
+    np.testing.assert_array_equal(from_pil(image).pixels, whole)

@@ -82,6 +82,7 @@ def test_every_orientation_becomes_ras() -> None:
             assert np.array_equal(volume.values, CORNER)
             assert volume.spacing_mm == pytest.approx((1, 2, 3))
             assert aff2axcodes(volume.affine) == ("R", "A", "S")
+            assert volume.stored_axes == "".join(aff2axcodes(to_ras))
             bright = np.argwhere(stored == 100)[0]
             assert np.allclose(volume.affine @ [3, 4, 5, 1], to_ras @ [*bright, 1])
 
@@ -245,6 +246,17 @@ def test_mutated_volumes_give_slices_or_an_image_error_in_time() -> None:
         except ImageError as error:
             assert str(error).startswith("brain.nii")
         assert time.process_time() - started < 5
+
+
+def test_voxels_far_beyond_the_window_are_shown_without_a_warning() -> None:
+    """Found by fuzzing: dividing by a tiny range of the header overflows."""
+    values = np.zeros((2, 3, 1), np.float32)
+    values[0, 0] = 1e30
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shown = only(nifti_bytes(values, np.eye(4), cal_max=1e-30))
+        (frame,) = shown.slices()
+    assert frame.pixels.max() == 255 and frame.pixels.min() == 0
 
 
 # --- DICOM series

@@ -13,6 +13,7 @@ from dualsight.interface.cli.demo import demo
 from dualsight.interface.cli.doctor import doctor
 from dualsight.interface.cli.embed import embed, embed_text, similarity
 from dualsight.interface.cli.exits import Commands
+from dualsight.interface.cli.image import commands as image_commands
 from dualsight.interface.cli.inspect import inspect
 from dualsight.interface.cli.phantom import phantom
 
@@ -49,6 +50,7 @@ app.command()(classify)
 app.command()(embed)
 app.command("embed-text")(embed_text)
 app.command()(similarity)
+app.add_typer(image_commands, name="image")
 app.command()(inspect)
 app.command()(phantom)
 app.command()(pull)

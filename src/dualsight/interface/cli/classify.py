@@ -7,20 +7,27 @@ from typing import Annotated
 
 import typer
 
+from dualsight.interface.cli.deidentify import Deidentify, hide_results, read_key_if
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
     Images,
     ModelName,
+    Mpp,
     Per,
     PlaneName,
+    Pool,
+    Series,
     SquarePixels,
     StepMm,
+    Study,
+    TilePx,
     WindowName,
     check_one_of,
-    count_sources,
+    count_results,
     find_images,
+    narrow_sources,
     open_model,
     read_reading,
 )
@@ -40,10 +47,16 @@ def classify(
     ] = False,
     top: Annotated[int | None, typer.Option(min=1, help="only the N most probable labels")] = None,
     per: Per = "image",
+    pool: Pool = "mean",
     window: WindowName = "auto",
     square_pixels: SquarePixels = False,
-    plane: PlaneName = "axial",
+    plane: PlaneName = None,
     step_mm: StepMm = None,
+    tile_px: TilePx = 480,
+    mpp: Mpp = None,
+    study: Study = None,
+    series: Series = None,
+    deidentify: Deidentify = False,
     model: ModelName = "demo",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -56,29 +69,27 @@ def classify(
     """
     check_one_of(as_json, as_csv)
     names = read_labels(labels, labels_file)
-    reading = read_reading(window, square_pixels, plane, step_mm)
+    reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
+    key = read_key_if(deidentify)
+    images = narrow_sources(images, study, series)
     encoder = open_model(model)
 
     from dualsight.interface.cli.classify_rows import CsvRows, JsonRows, TextRows
     from dualsight.task.embed import Failed
 
     stream = encoder.iter_classify(
-        find_images(images),
+        find_images(images, key),
         names,
         multilabel=multilabel,
         templates=template or ("{label}",),
         per=per,
+        pool=pool,
         reading=reading,
     )
-    rows = (
-        JsonRows(encoder, multilabel, top)
-        if as_json
-        else CsvRows(top)
-        if as_csv
-        else TextRows(top, frames=per == "frame")
-    )
+    rows = JsonRows(encoder, multilabel, top) if as_json else CsvRows(top) if as_csv else TextRows(top, per)
     done = failed = 0
-    for item in show_progress(stream, "classifying", total=count_sources(images), beside_output=True):
+    results = hide_results(stream, key)
+    for item in show_progress(results, "classifying", total=count_results(images, per), beside_output=True):
         if isinstance(item, Failed):
             failed += 1
             show_error(str(item.error), item.error.hint)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import typer
 
+from dualsight.interface.cli.result_row import COLUMNS, describe_origin
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Failed
 from dualsight.task.model import Model
@@ -33,17 +34,25 @@ class Rows(Protocol):
 class TextRows:
     """A block a picture: the probability, its bar, the label."""
 
-    def __init__(self, top: int | None, *, frames: bool) -> None:
+    def __init__(self, top: int | None, per: str) -> None:
         self.top = top
-        self.frames = frames  # a block stands for a frame, which is then named
+        self.per = per  # what a block stands for
 
     def add(self, result: Classification) -> None:
         """Prints the block."""
-        typer.echo(f"{result.source}, frame {result.frame_index}" if self.frames else result.source)
+        typer.echo(f"{result.source}{self._part(result)}")
         for label, probability in islice(result.as_dict().items(), self.top):
             typer.echo(f"  {probability:.3f}  {'█' * round(probability * BAR_WIDTH):<{BAR_WIDTH}}  {label}")
         if result.meta.note:
             typer.echo(f"  note: {result.meta.note}")
+
+    def _part(self, result: Classification) -> str:
+        """Which part of its source, or how much around it, the result is about."""
+        if self.per == "frame":
+            return f", frame {result.frame_index}"
+        if self.per == "image":
+            return ""
+        return f", {self.per} of {result.n_frames:,} {'frame' if result.n_frames == 1 else 'frames'}"
 
     def fail(self, failed: Failed) -> None:
         """Nothing to print."""
@@ -62,16 +71,8 @@ class JsonRows:
         sys.stdout.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "results": [')
 
     def add(self, result: Classification) -> None:
-        """{source, frame_index, window, note, probabilities: {label: probability, falling}}."""
-        self._write(
-            {
-                "source": result.source,
-                "frame_index": result.frame_index,
-                "window": result.meta.window,
-                "note": result.meta.note,
-                "probabilities": dict(islice(result.as_dict().items(), self.top)),
-            }
-        )
+        """{source, frame_index and the other COLUMNS, probabilities: {label: probability, falling}}."""
+        self._write({**describe_origin(result), "probabilities": dict(islice(result.as_dict().items(), self.top))})
 
     def fail(self, failed: Failed) -> None:
         """{source, error, hint}."""
@@ -88,18 +89,18 @@ class JsonRows:
 
 
 class CsvRows:
-    """A line a label: source, frame_index, rank, label, probability."""
+    """A line a label: source, frame_index, rank, label, probability, then the rest of COLUMNS."""
 
     def __init__(self, top: int | None) -> None:
         self.top = top
         self.writer = csv.writer(sys.stdout, lineterminator="\n")
-        self.writer.writerow(["source", "frame_index", "rank", "label", "probability"])
+        self.writer.writerow([*COLUMNS[:2], "rank", "label", "probability", *COLUMNS[2:]])
 
     def add(self, result: Classification) -> None:
-        """The picture's lines, by falling probability; frame_index is empty where they stand for a whole file."""
-        frame = "" if result.frame_index is None else result.frame_index
+        """The picture's lines, by falling probability; frame_index is empty where they stand for several frames."""
+        origin = list(describe_origin(result).values())
         for rank, (label, probability) in enumerate(islice(result.as_dict().items(), self.top), start=1):
-            self.writer.writerow([result.source, frame, rank, label, probability])
+            self.writer.writerow([*origin[:2], rank, label, probability, *origin[2:]])
         sys.stdout.flush()
 
     def fail(self, failed: Failed) -> None:

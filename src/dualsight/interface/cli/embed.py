@@ -7,27 +7,35 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dualsight.interface.cli.deidentify import Deidentify, hide_results, read_key_if
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
     Images,
     ModelName,
+    Mpp,
     Per,
     PlaneName,
+    Pool,
+    Series,
     SquarePixels,
     StepMm,
+    Study,
+    TilePx,
     WindowName,
     check_one_of,
-    count_sources,
+    count_results,
     find_images,
+    narrow_sources,
     open_model,
     read_reading,
 )
+from dualsight.interface.cli.result_row import INTEGERS, TEXTS, describe_origin
 from dualsight.interface.cli.stderr import show_error, show_line, show_progress, waiting
 from dualsight.interface.cli.whole_file import check_place
 
@@ -44,20 +52,28 @@ def embed(
     images: Images,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="a .npz, .parquet or .safetensors")],
     per: Per = "image",
+    pool: Pool = "mean",
     window: WindowName = "auto",
     square_pixels: SquarePixels = False,
-    plane: PlaneName = "axial",
+    plane: PlaneName = None,
     step_mm: StepMm = None,
+    tile_px: TilePx = 480,
+    mpp: Mpp = None,
+    study: Study = None,
+    series: Series = None,
+    deidentify: Deidentify = False,
     model: ModelName = "demo",
 ) -> None:
-    """Embeddings of pictures, written to a file with their sources and the model's fingerprint.
+    """Embeddings of pictures, written to a file with their sources, UIDs and the model's fingerprint.
 
     \b
     Example:
-      dualsight embed study/ -o study.parquet
+      dualsight embed DICOMDIR -o series.parquet --per series
     """
     _check_output(output)
-    reading = read_reading(window, square_pixels, plane, step_mm)
+    reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
+    key = read_key_if(deidentify)
+    images = narrow_sources(images, study, series)
     encoder = open_model(model)
 
     import numpy as np
@@ -66,21 +82,22 @@ def embed(
     from dualsight.task.embed import Failed
 
     vectors: list[NDArray[np.float32]] = []
-    sources: list[str] = []
-    frame_index: list[int | None] = []
+    rows: list[dict[str, Any]] = []
     failed = 0
-    stream = encoder.embed(find_images(images), per=per, reading=reading)
-    for item in show_progress(stream, "embedding", total=count_sources(images)):
+    stream = encoder.embed(find_images(images, key), per=per, pool=pool, reading=reading)
+    for item in show_progress(hide_results(stream, key), "embedding", total=count_results(images, per)):
         if isinstance(item, Failed):
             failed += 1
             show_error(str(item.error), item.error.hint)
         else:
             vectors.append(item.vector)
-            sources.append(item.source)
-            frame_index.append(item.frame_index)
+            rows.append(describe_origin(item))
     if vectors:
         table = VectorTable(
-            vectors=np.stack(vectors), texts={"source": sources}, frame_index=frame_index, metadata=_origin(encoder)
+            vectors=np.stack(vectors),
+            texts={name: [row[name] for row in rows] for name in TEXTS},
+            integers={name: [row[name] for row in rows] for name in INTEGERS},
+            metadata=_origin(encoder),
         )
         write_vectors(table, output)
         show_line(f"{len(vectors):,} vectors of {vectors[0].size:,} numbers are in {output}")
@@ -127,8 +144,10 @@ def similarity(
     text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="a text; may be repeated")] = None,
     window: WindowName = "auto",
     square_pixels: SquarePixels = False,
-    plane: PlaneName = "axial",
+    plane: PlaneName = None,
     step_mm: StepMm = None,
+    tile_px: TilePx = 480,
+    mpp: Mpp = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
     model: ModelName = "demo",
@@ -142,7 +161,7 @@ def similarity(
     if not image and not text:
         raise typer.BadParameter("give --image, --text or both", param_hint="--image")
     check_one_of(as_json, as_csv)
-    reading = read_reading(window, square_pixels, plane, step_mm)
+    reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
     encoder = open_model(model)
     items = list(find_images(image or ()))
     names = [item.name for item in items]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dualsight.interface.cli.deidentify import hide_errors, hide_name
 from dualsight.interface.cli.stderr import show_line, waiting
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ Images = Annotated[
     list[str],
     typer.Argument(
         metavar="IMAGES…",
-        help="pictures, folders, globs, .zip archives, or a .csv with a column `path`",
+        help="pictures, folders, globs, .zip archives, a DICOMDIR, a .csv with a column `path`, or "
+        "dicomweb+https://HOST/PATH",
         show_default=False,
     ),
 ]
@@ -36,17 +38,34 @@ WindowName = Annotated[
     ),
 ]
 Per = Annotated[
-    Literal["image", "frame"],
-    typer.Option(help="of a file of several frames: one result of their mean, or one each"),
+    Literal["image", "frame", "series", "study"],
+    typer.Option(help="what a result stands for: a file, each frame of it, or the series or study of DICOM files"),
+]
+Pool = Annotated[
+    Literal["mean", "median", "max"], typer.Option(help="how the vectors of several frames become one, of length 1")
 ]
 SquarePixels = Annotated[
     bool, typer.Option("--square-pixels", help="resample DICOM frames whose pixels are not square")
 ]
-PlaneName = Annotated[Literal["axial", "coronal", "sagittal"], typer.Option("--plane", help="which slices of a volume")]
+PlaneName = Annotated[
+    Literal["axial", "coronal", "sagittal"] | None,
+    typer.Option(
+        "--plane",
+        help="which slices of a volume; without it those that a DICOM series was acquired in, axial ones of a file",
+        show_default=False,
+    ),
+]
 StepMm = Annotated[
     float | None,
     typer.Option("--step-mm", metavar="MM", help="from one slice of a volume to the next; all slices without it"),
 ]
+TilePx = Annotated[int, typer.Option("--tile-px", min=1, metavar="N", help="side of the tiles of a slide, in pixels")]
+Mpp = Annotated[
+    float | None,
+    typer.Option("--mpp", metavar="UM", help="micrometres to a pixel of a slide's tiles; without it as scanned"),
+]
+Study = Annotated[str | None, typer.Option("--study", metavar="UID", help="of a DICOMweb source: only this study")]
+Series = Annotated[str | None, typer.Option("--series", metavar="UID", help="of a DICOMweb source: only this series")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="a table with a header on stdout")]
 
@@ -62,43 +81,71 @@ def open_model(where: str) -> Model:
     return model
 
 
-def find_images(sources: Sequence[str]) -> Iterator[Item]:
-    """The files to open. What is none in a folder or archive is said on stderr, and passed over."""
+def find_images(sources: Sequence[str], key: bytes | None = None) -> Iterator[Item]:
+    """The files to open. What is none in a folder or archive is said on stderr, and passed over.
+
+    key: with one, names are said as hashes only.
+    """
     from dualsight.image.source import Skipped, scan
 
-    for found in scan(sources):
-        if isinstance(found, Skipped):
-            show_line(f"skipped {found.name}: {found.reason}")
-        else:
-            yield found
+    with hide_errors(key):
+        for found in scan(sources):
+            if isinstance(found, Skipped):
+                show_line(f"skipped {hide_name(found.name, key)}: {found.reason}")
+            else:
+                yield found
 
 
-def count_sources(sources: Sequence[str]) -> int | None:
-    """How many sources there are, where each is one file; None where only walking them tells."""
-    from dualsight.image.sniff import HEAD_BYTES, kind_of
+def narrow_sources(sources: Sequence[str], study: str | None, series: str | None) -> list[str]:
+    """The sources, those of a DICOMweb server narrowed to a study or series. Raises BadParameter if there is none."""
+    option = "--study" if study is not None else "--series"
+    if study is None and series is None:
+        return list(sources)
+    if not any(source.startswith("dicomweb+") for source in sources):
+        raise typer.BadParameter("no DICOMweb source to choose from", param_hint=option)
 
+    from dualsight.errors import UnsupportedImage
+    from dualsight.image.dicomweb import PREFIX, narrow
+
+    try:
+        return [
+            narrow(source, study=study, series=series) if source.startswith(PREFIX) else source for source in sources
+        ]
+    except UnsupportedImage as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def count_results(sources: Sequence[str], per: str = "image") -> int | None:
+    """How many results there will be, where each source is one; None where only walking or opening them tells."""
+    from dualsight.image.source import container_of
+
+    if per != "image":
+        return None
     for source in sources:
         path = Path(source)
-        if not path.is_file() or path.suffix.lower() == ".csv":
+        if not path.is_file() or path.suffix.lower() == ".csv" or container_of(path):
             return None
-        with path.open("rb") as file:
-            if kind_of(file.read(HEAD_BYTES)) == "zip":
-                return None
     return len(sources)
 
 
 def read_reading(
     window: str,
     square_pixels: bool = False,
-    plane: Literal["axial", "coronal", "sagittal"] = "axial",
+    plane: Literal["axial", "coronal", "sagittal"] | None = None,
     step_mm: float | None = None,
+    tile_px: int = 480,
+    mpp: float | None = None,
 ) -> Reading:
     """The options that say how files are shown. Raises BadParameter for what cannot be meant."""
     from dualsight.image.reading import Reading
 
     if step_mm is not None and not 0 < step_mm < float("inf"):
         raise typer.BadParameter(f"{step_mm:g} mm is no step", param_hint="--step-mm")
-    return Reading(window=_window(window), square_pixels=square_pixels, plane=plane, step_mm=step_mm)
+    if mpp is not None and not 0 < mpp < float("inf"):
+        raise typer.BadParameter(f"{mpp:g} micrometres are no size of a pixel", param_hint="--mpp")
+    return Reading(
+        window=_window(window), square_pixels=square_pixels, plane=plane, step_mm=step_mm, tile_px=tile_px, mpp=mpp
+    )
 
 
 def _window(text: str) -> Window:

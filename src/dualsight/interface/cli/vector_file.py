@@ -1,15 +1,17 @@
 """Embeddings with their names, as a file that other tools read: NumPy, Parquet or safetensors.
 
-.npz           vectors [n, D] float32, one array a column; frame_index -1 where a vector stands for a whole file;
+.npz           vectors [n, D] float32, one array a column; where nothing is known a text is empty and a number -1;
                each metadata entry as an array of no dimension
-.parquet       a column vector (a list of D float32), one a column; frame_index null there; metadata in the schema
-.safetensors   vectors, frame_index (-1 there); metadata in the header, text columns there as JSON lists
+.parquet       a column vector (a list of D float32), one a column; null where nothing is known; metadata in the schema
+.safetensors   vectors and columns of integers (-1); metadata in the header, text columns there as JSON lists (null)
+
+frame_index is not known where a vector stands for several frames; UIDs are not where it stands for several of them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -24,13 +26,13 @@ from dualsight.interface.cli.whole_file import whole_file
 class VectorTable:
     """Embeddings, and what each is of.
 
-    vectors: float32 [n, D]. texts: columns of n strings. frame_index: n numbers from 0, None for a whole file; empty
-    where it means nothing. metadata: which model made them.
+    vectors: float32 [n, D]. texts, integers: columns of n values, None where nothing is known. metadata: which model
+    made them.
     """
 
     vectors: NDArray[np.float32]
-    texts: Mapping[str, list[str]]
-    frame_index: list[int | None] = field(default_factory=list)
+    texts: Mapping[str, Sequence[str | None]]
+    integers: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
     metadata: Mapping[str, str]
 
 
@@ -41,9 +43,9 @@ def write_vectors(table: VectorTable, path: Path) -> None:
 
 
 def _write_npz(table: VectorTable, file: IO[bytes]) -> None:
-    columns = {name: np.array(texts, dtype=np.str_) for name, texts in table.texts.items()}
+    columns = {name: np.array([text or "" for text in texts], np.str_) for name, texts in table.texts.items()}
     metadata = {name: np.array(value) for name, value in table.metadata.items()}
-    np.savez(file, allow_pickle=False, vectors=table.vectors, **columns, **_frames(table), **metadata)
+    np.savez(file, allow_pickle=False, vectors=table.vectors, **columns, **_integers(table), **metadata)
 
 
 def _write_parquet(table: VectorTable, file: IO[bytes]) -> None:
@@ -52,8 +54,7 @@ def _write_parquet(table: VectorTable, file: IO[bytes]) -> None:
 
     dimensions = table.vectors.shape[1]
     columns = {name: pa.array(_valid(texts), pa.string()) for name, texts in table.texts.items()}
-    if table.frame_index:
-        columns["frame_index"] = pa.array(table.frame_index, pa.int64())
+    columns |= {name: pa.array(numbers, pa.int64()) for name, numbers in table.integers.items()}
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(table.vectors.reshape(-1)), dimensions)
     parquet.write_table(pa.table(columns).replace_schema_metadata(dict(table.metadata)), file)
 
@@ -62,7 +63,7 @@ def _write_safetensors(table: VectorTable, file: IO[bytes]) -> None:
     from safetensors.numpy import save
 
     texts = {name: json.dumps(texts) for name, texts in table.texts.items()}
-    file.write(save({"vectors": table.vectors, **_frames(table)}, metadata={**table.metadata, **texts}))
+    file.write(save({"vectors": table.vectors, **_integers(table)}, metadata={**table.metadata, **texts}))
 
 
 WRITERS: dict[str, Callable[[VectorTable, IO[bytes]], None]] = {
@@ -72,12 +73,13 @@ WRITERS: dict[str, Callable[[VectorTable, IO[bytes]], None]] = {
 }
 
 
-def _frames(table: VectorTable) -> dict[str, NDArray[np.int64]]:
-    if not table.frame_index:
-        return {}
-    return {"frame_index": np.array([-1 if index is None else index for index in table.frame_index], dtype=np.int64)}
+def _integers(table: VectorTable) -> dict[str, NDArray[np.int64]]:
+    return {
+        name: np.array([-1 if number is None else number for number in numbers], np.int64)
+        for name, numbers in table.integers.items()
+    }
 
 
-def _valid(texts: list[str]) -> list[str]:
+def _valid(texts: Sequence[str | None]) -> list[str | None]:
     """File names that are no valid text, with escapes in them: Parquet holds UTF-8 only."""
-    return [text.encode("utf-8", "backslashreplace").decode() for text in texts]
+    return [text and text.encode("utf-8", "backslashreplace").decode() for text in texts]

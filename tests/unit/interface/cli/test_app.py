@@ -22,14 +22,15 @@ COMMANDS = (
 def test_help_names_every_command(run) -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for command in COMMANDS:
+    for command in (*COMMANDS, "image"):
         assert f"\n  {command} " in result.stdout
     assert len(app.registered_commands) == len(COMMANDS)
+    assert [group.name for group in app.registered_groups] == ["image"]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "image info", "image show"])
 def test_help_of_a_command_has_one_example(run, command: str) -> None:
-    result = run(command, "--help")
+    result = run(*command.split(), "--help")
     assert result.exit_code == 0
     assert result.stdout.count(f"\n    dualsight {command}") == 1
 

@@ -10,6 +10,7 @@ import pytest
 
 import dualsight
 from dualsight.checkpoint.layout import DEMO_MARK
+from series_files import write_series
 
 LABELS = ["pneumonia", "no finding", "pleural effusion"]
 CINE = Path(__file__).parents[3] / "data" / "images" / "pydicom" / "SC_rgb_rle_2frame.dcm"
@@ -69,6 +70,29 @@ def test_frames_are_named_only_where_each_has_its_own_result(ask) -> None:
     assert ask(CINE, "--top", 1).stdout.splitlines()[0] == str(CINE)
 
 
+def test_series_and_studies_are_one_answer_each_in_every_form(ask, weights: Path, tmp_path: Path) -> None:
+    write_series(tmp_path, 3, study="1.1", series="1.1.1")
+    write_series(tmp_path, 2, study="1.1", series="1.1.2")
+    model = dualsight.load(weights)
+    for per, counts in (("series", [3, 2]), ("study", [5])):
+        expected = model.classify(dualsight.image.scan(tmp_path), LABELS, per=per, pool="median")  # type: ignore[arg-type]
+        arguments = (tmp_path, "--per", per, "--pool", "median")
+        rows = json.loads(ask(*arguments, "--json").stdout)["results"]
+        assert [row["probabilities"] for row in rows] == [answer.as_dict() for answer in expected]
+        assert [row["n_frames"] for row in rows] == counts
+        assert {(row["study_instance_uid"], row["sop_instance_uid"], row["frame_index"]) for row in rows} == {
+            ("1.1", None, None)
+        }
+        lines = list(csv.DictReader(io.StringIO(ask(*arguments, "--csv", "--top", 1).stdout)))
+        assert [line["n_frames"] for line in lines] == [str(count) for count in counts]
+        assert [line["series_instance_uid"] for line in lines] == (["1.1.1", "1.1.2"] if per == "series" else [""])
+        assert [line["label"] for line in lines] == [answer.top for answer in expected]
+        text = ask(*arguments, "--top", 1).stdout.splitlines()
+        assert [line for line in text if "frames" in line] == [
+            f"{answer.source}, {per} of {answer.n_frames} frames" for answer in expected
+        ]
+
+
 def test_a_bad_picture_fails_alone_and_by_name(ask, picture: Path, broken: Path, other: Path) -> None:
     result = ask(picture, broken, other, "nowhere.png", "--json")
     assert result.exit_code == 1
@@ -111,6 +135,7 @@ def test_labels_from_a_file(run, weights: Path, picture: Path, tmp_path: Path) -
         ("--labels", "a,b", "--window", "lungs"),
         ("--labels", "a,b", "--top", "0"),
         ("--labels", "a,b", "--per", "pixel"),
+        ("--labels", "a,b", "--pool", "sum"),
     ],
 )
 def test_a_wrong_command_line_ends_before_the_model_is_loaded(run, picture: Path, arguments: tuple[str, ...]) -> None:

@@ -11,7 +11,11 @@ import pytest
 from safetensors import safe_open
 
 import dualsight
+from dualsight.image import scan
+from dualsight.interface.cli.result_row import COLUMNS, INTEGERS, TEXTS
+from dualsight.task.embed import Embedded
 from dualsight.task.model import Model
+from series_files import break_pixels, write_media, write_series
 
 CINE = Path(__file__).parents[3] / "data" / "images" / "pydicom" / "SC_rgb_rle_2frame.dcm"
 
@@ -54,6 +58,60 @@ def test_safetensors_a_frame_a_vector(run, model: Model, weights: Path, tmp_path
         assert file.get_tensor("frame_index").tolist() == [0, 1]
         assert json.loads(file.metadata()["source"]) == [str(CINE)] * 2
         assert file.metadata()["fingerprint"] == model.fingerprint
+
+
+def test_series_and_studies_are_a_row_each_with_their_uids(run, model: Model, weights: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out.parquet"
+    write_series(folder, 3, study="1.1", series="1.1.1")
+    write_series(folder, 2, study="1.1", series="1.1.2", places=False)
+    write_series(folder, 2, study="1.2", series="1.2.1")
+    broken = break_pixels(write_series(folder, 3, study="1.2", series="1.2.2", places=False)[0])
+    for per, counts in (("series", [3, 2, 2, 2]), ("study", [5, 4])):
+        result = run("embed", folder, "-o", out, "--per", per, "--pool", "max", "--model", weights)
+        assert result.exit_code == 1  # a file of one is broken
+        assert result.stderr.count("error: ") == 1 and f"error: {broken}, frame 0: " in result.stderr
+        table = pyarrow.parquet.read_table(out).to_pylist()
+        expected = [item for item in model.embed(scan(folder), per=per, pool="max") if isinstance(item, Embedded)]
+        assert [row["n_frames"] for row in table] == [item.n_frames for item in expected] == counts
+        np.testing.assert_array_equal(np.float32([row["vector"] for row in table]), [item.vector for item in expected])
+        assert [row["source"] for row in table] == [item.source for item in expected]
+        assert {row["study_instance_uid"] for row in table} == {"1.1", "1.2"}
+        assert {(row["frame_index"], row["sop_instance_uid"]) for row in table} == {(None, None)}
+        series = {row["series_instance_uid"] for row in table}
+        assert series == ({"1.1.1", "1.1.2", "1.2.1", "1.2.2"} if per == "series" else {None})
+        assert (table[-1]["note"] or "").startswith("1 file left out as unreadable")
+    run("embed", folder, "-o", out, "--per", "frame", "--model", weights)
+    rows = pyarrow.parquet.read_table(out).to_pylist()
+    assert len({row["sop_instance_uid"] for row in rows}) == len(rows) == 9
+    assert {row["window"] for row in rows} >= {"full range, 0 to 63"}
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_other_forms_say_the_same_of_a_series(run, weights: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"out{suffix}"
+    write_series(tmp_path / "in", 3)
+    assert run("embed", tmp_path / "in", "-o", out, "--per", "series", "--model", weights).exit_code == 0
+    if suffix == ".npz":
+        with np.load(out, allow_pickle=False) as file:
+            found = {name: file[name].tolist() for name in COLUMNS}
+    else:
+        with safe_open(out, "np") as file:
+            found = {name: json.loads(file.metadata()[name]) for name in TEXTS}
+            found |= {name: file.get_tensor(name).tolist() for name in INTEGERS}
+    assert (found["series_instance_uid"], found["n_frames"], found["frame_index"]) == (["1.2.1.1"], [3], [-1])
+    assert found["sop_instance_uid"] in ([""], [None])
+    assert found["window"] == ["full range, 0 to 263"]
+
+
+def test_media_are_embedded_by_their_directory(run, weights: Path, tmp_path: Path) -> None:
+    directory, out = write_media(tmp_path), tmp_path / "out.npz"
+    (tmp_path / "77654033" / "CR1" / "6154").unlink()
+    result = run("embed", directory, "-o", out, "--per", "study", "--model", weights)
+    assert result.exit_code == 1
+    assert f"error: {tmp_path / '77654033' / 'CR1' / '6154'}: no such file" in result.stderr
+    with np.load(out) as file:
+        assert len(file["vectors"]) == len(set(file["study_instance_uid"])) > 3
+        assert file["n_frames"].sum() == 30
 
 
 def test_a_bad_picture_fails_alone(run, weights: Path, picture: Path, broken: Path, tmp_path: Path) -> None:

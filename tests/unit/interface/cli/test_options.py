@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 import typer
+from typer.testing import Result
 
 from dualsight.image.reading import Reading
-from dualsight.interface.cli.options import count_sources, find_images, read_reading
+from dualsight.interface.cli.options import count_results, find_images, narrow_sources, read_reading
+from series_files import write_media
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,15 @@ def test_a_step_is_a_positive_number_of_millimetres() -> None:
             read_reading("auto", step_mm=step)
 
 
+def test_a_slides_tiles_are_chosen_by_side_and_micrometres() -> None:
+    reading = read_reading("auto", tile_px=224, mpp=0.5)
+    assert (reading.tile_px, reading.mpp) == (224, 0.5)
+    assert read_reading("auto") == Reading()
+    for mpp in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(typer.BadParameter):
+            read_reading("auto", mpp=mpp)
+
+
 def test_what_is_no_picture_is_named_on_stderr(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (picture.parent / "notes.txt").write_text("no picture")
     assert [item.name for item in find_images([str(picture.parent)])] == [str(picture)]
@@ -49,6 +61,38 @@ def test_only_single_files_are_counted_beforehand(picture: Path, other: Path, tm
     archive = tmp_path / "all.zip"
     with ZipFile(archive, "w") as file:
         file.write(picture)
-    assert count_sources([str(picture), str(other)]) == 2
-    assert count_sources([str(picture), str(tmp_path)]) is None
-    assert count_sources([str(archive)]) is None
+    assert count_results([str(picture), str(other)]) == 2
+    assert count_results([str(picture), str(tmp_path)]) is None
+    assert count_results([str(archive)]) is None
+    assert count_results([str(picture)], "series") is None
+    assert count_results([str(write_media(tmp_path))]) is None
+
+
+PACS = "dicomweb+https://pacs.example/dicom-web"
+
+
+def test_a_study_or_series_is_of_the_dicomweb_sources() -> None:
+    assert narrow_sources([PACS, "a.png"], "1.2", None) == [f"{PACS}/studies/1.2", "a.png"]
+    assert narrow_sources([PACS], "1.2", "1.3") == [f"{PACS}/studies/1.2/series/1.3"]
+    assert narrow_sources([PACS], None, "1.3") == [f"{PACS}/series/1.3"]
+    assert narrow_sources(["a.png", PACS], None, None) == ["a.png", PACS]
+
+
+@pytest.mark.parametrize("command", [("embed", "-o", "out.npz"), ("classify", "--labels", "a,b")])
+@pytest.mark.parametrize(
+    ("source", "narrowed", "said"),
+    [
+        ("a.png", ("--study", "1.2"), "no DICOMweb source"),
+        ("a.png", ("--series", "1.2"), "no DICOMweb source"),
+        (PACS, ("--study", ""), "empty"),
+        (PACS, ("--study", "1.2", "--series", "1.2/../x"), "no UID of series"),
+        (f"{PACS}/studies/1.3", ("--study", "1.2"), "another study"),
+        ("dicomweb+https://reader:hunter2@pacs.example", ("--study", "1.2"), "password"),
+    ],
+)
+def test_what_cannot_be_chosen_is_a_wrong_command_line(
+    run: Callable[..., Result], command: tuple[str, ...], source: str, narrowed: tuple[str, ...], said: str
+) -> None:
+    result = run(*command, source, *narrowed)
+    assert result.exit_code == 2
+    assert said in result.stderr and "hunter2" not in result.stderr

@@ -20,7 +20,7 @@ def test_a_file_name_that_is_no_text_is_written_all_the_same(tmp_path: Path, suf
     table = VectorTable(
         vectors=np.eye(1, 3, dtype=np.float32),
         texts={"source": ["a\udcff.png"]},
-        frame_index=[0],
+        integers={"frame_index": [0]},
         metadata={"model": "m"},
     )
     path = tmp_path / f"out{suffix}"

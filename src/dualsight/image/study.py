@@ -1,0 +1,99 @@
+"""Series and studies: DICOM files that belong together, and the frames of them as one.
+
+Study ──▶ Series ──▶ the slices of one volume, or else the frames of its files one after another
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, UnsupportedImage
+from dualsight.image.frame import Frame
+from dualsight.image.reading import Reading
+from dualsight.image.source import Item
+
+if TYPE_CHECKING:
+    from dualsight.image.series import Slice
+    from dualsight.image.voxels import Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """The files of one DICOM series, in the order of their instance numbers. name: that of the file found first."""
+
+    name: str
+    items: tuple[Item, ...]
+
+    def frames(self, reading: Reading | None = None) -> Iterator[Frame | ImageError]:
+        """Its frames under its name, and for each file that cannot be read an error under the file's.
+
+        Where its files make one volume: slices by position, all with one window, in the plane that `reading` names or
+        else the one they were acquired in (see `read_series` and `Volume.slices`). Otherwise (one file, colour, no
+        positions, sizes that differ): the frames of its files one after another, and `meta.note` says why.
+        """
+        reading = reading or Reading()
+        if len(self.items) == 1:
+            yield from self._one_by_one(reading, "")
+            return
+        try:
+            volume, errors = self._volume(reading)
+        except ImageError as error:
+            yield from self._one_by_one(reading, f"no volume, frame by frame: {error.problem}")
+            return
+        yield from errors
+        try:
+            yield from volume.slices(reading.plane or volume.acquired, reading.step_mm, limits=reading.limits)
+        except ImageError as error:
+            yield error
+
+    def _one_by_one(self, reading: Reading, why: str) -> Iterator[Frame | ImageError]:
+        for item in self.items:
+            try:
+                for frame in item.frames(reading):
+                    note = "; ".join(filter(None, (frame.meta.note, why))) or None
+                    yield replace(frame, source=self.name, meta=replace(frame.meta, note=note))
+            except ImageError as error:
+                yield error
+
+    def _volume(self, reading: Reading) -> tuple[Volume, list[ImageError]]:
+        """The volume of the files that can be read, and what the others raised. Raises ImageError if there is none."""
+        from dualsight.image.series import check_alike, stack_slices
+
+        slices: list[Slice] = []
+        errors: list[ImageError] = []
+        n_bytes = 0
+        for item in self.items:
+            try:
+                found = list(self._slices(item, reading))
+            except UnsupportedImage:
+                raise  # a sound file that is no slice
+            except (UnreadableImage, ImageTooLarge) as error:
+                errors.append(error)
+                continue
+            for one in found:
+                check_alike((slices or found)[0], one, self.name)  # before the next file is read
+            n_bytes += sum(one.values.nbytes for one in found)
+            reading.limits.check_bytes(n_bytes, source=self.name)
+            slices += found
+        return stack_slices(slices, self.name), errors
+
+    def _slices(self, item: Item, reading: Reading) -> Iterator[Slice]:
+        from dualsight.image.series import read_slices
+
+        return read_slices(item.load(), item.name, window=reading.window, limits=reading.limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """The series of one DICOM study, in the order in which they were found. name: that of the file found first."""
+
+    name: str
+    series: tuple[Series, ...]
+
+    def frames(self, reading: Reading | None = None) -> Iterator[Frame | ImageError]:
+        """The frames of its series one after another, as `Series.frames` gives them, under its own name."""
+        for thing in chain.from_iterable(one.frames(reading) for one in self.series):
+            yield replace(thing, source=self.name) if isinstance(thing, Frame) else thing
