@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from hostile import fields, seeds
+from hostile import archive_seeds, dicom_seeds, fields, seeds
 from hostile.mutate import Field, damaged
 
 
@@ -115,25 +115,25 @@ KINDS: dict[str, Kind] = {
         Kind(name="pnm", seeds=seeds.pnm_seeds, tokens=_PNM, signature=2),
         Kind(name="jpeg-2000", seeds=seeds.jpeg_2000_seeds, fields=fields.jpeg_2000, tokens=_JPEG_2000),
         Kind(name="avif", seeds=seeds.avif_seeds, fields=fields.boxes, tokens=_AVIF, signature=12),
-        _dicom("native", seeds.dicom_native_seeds),
-        _dicom("multi-frame", seeds.dicom_multi_frame_seeds),
-        _dicom("rle", seeds.dicom_rle_seeds),
-        _dicom("jpeg", seeds.dicom_jpeg_seeds, _JPEG),
-        _dicom("jpeg-lossless", seeds.dicom_jpeg_lossless_seeds, _JPEG),
-        _dicom("jpeg-ls", seeds.dicom_jpeg_ls_seeds, _JPEG),
-        _dicom("jpeg-2000", seeds.dicom_jpeg_2000_seeds, _JPEG_2000),
-        _dicom("deflated", seeds.dicom_deflated_seeds, packing=Packing(unpack=_inflated, pack=_deflated)),
+        _dicom("native", dicom_seeds.dicom_native_seeds),
+        _dicom("multi-frame", dicom_seeds.dicom_multi_frame_seeds),
+        _dicom("rle", dicom_seeds.dicom_rle_seeds),
+        _dicom("jpeg", dicom_seeds.dicom_jpeg_seeds, _JPEG),
+        _dicom("jpeg-lossless", dicom_seeds.dicom_jpeg_lossless_seeds, _JPEG),
+        _dicom("jpeg-ls", dicom_seeds.dicom_jpeg_ls_seeds, _JPEG),
+        _dicom("jpeg-2000", dicom_seeds.dicom_jpeg_2000_seeds, _JPEG_2000),
+        _dicom("deflated", dicom_seeds.dicom_deflated_seeds, packing=Packing(unpack=_inflated, pack=_deflated)),
         Kind(name="slide", seeds=seeds.slide_seeds, fields=fields.tiff, how="path"),
         Kind(name="nifti", seeds=seeds.nifti_seeds, fields=fields.nifti),
         Kind(name="metaimage", seeds=seeds.metaimage_seeds, tokens=_META, signature=12),
         Kind(name="nrrd", seeds=seeds.nrrd_seeds, tokens=_NRRD, signature=8),
         Kind(
             name="gzip",
-            seeds=seeds.gzip_seeds,
+            seeds=archive_seeds.gzip_seeds,
             fields=fields.nifti,
             packing=Packing(unpack=gzip.decompress, pack=_gzip),
         ),
-        Kind(name="zip", seeds=seeds.zip_seeds, fields=fields.zip_archive, tokens=_ZIP, how="scan"),
+        Kind(name="zip", seeds=archive_seeds.zip_seeds, fields=fields.zip_archive, tokens=_ZIP, how="scan"),
     )
 }
 
