@@ -41,6 +41,13 @@ _KINDS: list[type[ImageError]] = [ImageError, *ImageError.__subclasses__()]
 _ERRORS = {kind.__name__: kind for kind in _KINDS}
 _READY = b"dualsight decoder\n"
 _START_LIMIT_S = 60.0
+# glibc gives the memory of a large picture back to the system, and takes it again for the next one, which costs as
+# much as decoding a JPEG of 2000 × 2500 pixels: here it keeps up to 128 MiB of it. Others do not know the names.
+_SETTINGS = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 26),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 27),
+    "OMP_NUM_THREADS": "1",
+}
 _PIPE_BYTES = 1 << 20  # a resized frame fits, so that the child goes on while the parent is busy
 
 
@@ -66,7 +73,7 @@ class Decoder:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # the codecs' comments; errors come as messages
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},
+                env=os.environ | _SETTINGS | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 process_group=0,  # Ctrl-C is for the parent, who closes the pipe
             )
         except OSError as error:
