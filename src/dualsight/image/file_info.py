@@ -15,7 +15,7 @@ from dualsight.image.frame import FrameMeta
 from dualsight.image.open import gunzip, read
 from dualsight.image.quiet import damage
 from dualsight.image.reading import Reading
-from dualsight.image.sniff import HEAD_BYTES, kind_of
+from dualsight.image.sniff import kind_of, read_head
 
 if TYPE_CHECKING:
     from dualsight.image.source import Item
@@ -58,30 +58,20 @@ def describe_file(item: Item, reading: Reading | None = None) -> FileInfo:
 
 
 def _describe(content: Path | bytes, source: str, reading: Reading) -> FileInfo:
-    kind = kind_of(_first_bytes(content, source, HEAD_BYTES))
+    kind = kind_of(read_head(content, source))
     if kind == "dicom":
         with open_dicom(content, source, reading.limits) as file:
             return _of_dicom(file, source, reading)
     if kind == "volume":
         return _of_volume(content, source, reading)
     if kind == "gzip":
-        packed = content if isinstance(content, bytes) else _first_bytes(content, source, reading.limits.file_bytes + 1)
+        packed = read_head(content, source, reading.limits.file_bytes + 1)
         reading.limits.check_bytes(len(packed), source=source)
         return _describe(gunzip(packed, source, reading.limits), source, reading)
     frame = next(read(content, reading, source=source), None)
     if frame is None:
         raise UnreadableImage("no frame in it", source=source)
     return FileInfo(source=source, n_frames=frame.n_frames, meta=frame.meta)
-
-
-def _first_bytes(content: Path | bytes, source: str, size: int) -> bytes:
-    if isinstance(content, bytes):
-        return content[:size]
-    try:
-        with content.open("rb") as file:
-            return file.read(size)
-    except OSError as error:
-        raise UnreadableImage(f"cannot be read ({error.strerror})", source=source) from error
 
 
 def _of_dicom(file: DicomFile, source: str, reading: Reading) -> FileInfo:

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 from dualsight.errors import ImageError
 from dualsight.image.archive import Member
 from dualsight.image.limits import Limits
-from dualsight.image.sniff import HEAD_BYTES, kind_of
+from dualsight.image.sniff import kind_of, read_head
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
 
@@ -74,12 +74,8 @@ def _uids(item: Item, limits: Limits) -> _Uids | None:
         return _Uids(item.study_instance_uid, item.series_instance_uid)
     try:
         content = item.load()
-        if isinstance(content, bytes):
-            head = content[:HEAD_BYTES]
-        else:
-            with content.open("rb") as file:
-                head = file.read(HEAD_BYTES)
-        return _read_uids(content, item.name, limits) if kind_of(head) == "dicom" else None
+        is_dicom = kind_of(read_head(content, item.name)) == "dicom"
+        return _read_uids(content, item.name, limits) if is_dicom else None
     except (ImageError, OSError):
         return None  # whoever opens it is told
 

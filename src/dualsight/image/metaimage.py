@@ -16,7 +16,8 @@ from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.limits import Limits
 from dualsight.image.quiet import damage
 from dualsight.image.reading import Window
-from dualsight.image.voxel_file import LPS_TO_RAS, VoxelHeader, read_head, read_volumes
+from dualsight.image.sniff import read_head
+from dualsight.image.voxel_file import HEADER_BYTES, LPS_TO_RAS, VoxelHeader, read_volumes
 from dualsight.image.voxels import Affine, Volume
 
 _TYPES = {
@@ -49,7 +50,7 @@ def decode_metaimage(
     folder; UnreadableImage if the file is damaged, or constant without a window; ImageTooLarge.
     """
     limits = limits or Limits()
-    fields, start = _fields(read_head(content, source), source)
+    fields, start = _fields(read_head(content, source, HEADER_BYTES), source)
     with damage(source, "the MetaImage header is damaged"):
         header = _header(fields, start, source)
     yield from read_volumes(header, content, source, window=window, limits=limits)

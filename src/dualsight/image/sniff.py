@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import struct
+from pathlib import Path
 from typing import Literal
 
+from dualsight.errors import UnreadableImage
 from dualsight.image.dicom_signature import is_dicom
 
 Kind = Literal["dicom", "raster", "volume", "gzip", "zip"]
@@ -48,6 +50,17 @@ def raster_format(head: bytes) -> str | None:
 def other_format(head: bytes) -> str | None:
     """What a file is that is not read ("a PDF document"), or None if its signature is unknown."""
     return next((name for signature, name in _OTHERS if signature.match(head)), None)
+
+
+def read_head(content: bytes | Path, source: str, size: int = HEAD_BYTES) -> bytes:
+    """The first bytes of a file, `size` of them at most. Raises UnreadableImage if it cannot be read."""
+    if isinstance(content, bytes):
+        return content[:size]
+    try:
+        with content.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise UnreadableImage(f"cannot be read ({error.strerror})", source=source) from error
 
 
 def kind_of(head: bytes) -> Kind | None:

@@ -11,7 +11,7 @@ from dualsight.image.nifti import decode_nifti
 from dualsight.image.nrrd import decode_nrrd
 from dualsight.image.reading import Reading
 from dualsight.image.series import read_series
-from dualsight.image.voxel_file import read_head
+from dualsight.image.sniff import read_head
 from dualsight.image.voxels import Volume
 
 __all__ = [

@@ -65,17 +65,6 @@ class VoxelHeader:
         return x * y * z * t * self.dtype.itemsize
 
 
-def read_head(content: bytes | Path, source: str) -> bytes:
-    """The first bytes of a file, as many as a text header can have. Raises UnreadableImage."""
-    if isinstance(content, bytes):
-        return content[:HEADER_BYTES]
-    try:
-        with content.open("rb") as file:
-            return file.read(HEADER_BYTES)
-    except OSError as error:
-        raise UnreadableImage(f"cannot be read ({error.strerror})", source=source) from error
-
-
 def read_volumes(
     header: VoxelHeader, content: bytes | Path, source: str, *, window: Window, limits: Limits
 ) -> Iterator[Volume]:
