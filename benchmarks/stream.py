@@ -72,7 +72,7 @@ class Stub:
 
     def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """[B, 3, H, W] → [B, 3]."""
-        return pixels[:, :, 0, 0]
+        return pixels[:, :, 0, 0].copy()
 
     def encode_texts(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Not asked for."""

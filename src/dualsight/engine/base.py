@@ -16,8 +16,16 @@ class Engine(Protocol):
         """How it is called in reports: library, precision, device."""
         ...
 
+    @property
+    def precision(self) -> str:
+        """In which numbers images are computed: float32, bfloat16, float16 or int8."""
+        ...
+
     def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Normalised pixels [B, 3, H, W] → embeddings [B, D] of unit length."""
+        """Normalised pixels [B, 3, H, W] → embeddings [B, D] of unit length.
+
+        The caller fills `pixels` again for its next batch: what is returned shares no memory with it.
+        """
         ...
 
     def encode_texts(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:

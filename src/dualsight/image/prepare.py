@@ -57,25 +57,38 @@ def resize(rgb: NDArray[np.uint8], preprocessing: Preprocessing, *, source: str 
     """
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         raise UnsupportedImage(f"{rgb.dtype} {list(rgb.shape)} is not uint8 [H, W, 3]", source=source)
-    image = Image.fromarray(rgb)
+    if _is_grey(rgb):  # each channel is resized by itself: one for three, and the same bytes
+        plane = _resized(Image.fromarray(np.ascontiguousarray(rgb[:, :, 0])), preprocessing, source)
+        return np.broadcast_to(plane[:, :, None], (*plane.shape, 3))
+    return _resized(Image.fromarray(rgb), preprocessing, source)
+
+
+def _is_grey(rgb: NDArray[np.uint8]) -> bool:
+    """Whether red, green and blue are one; told by the first row where they are not."""
+    red, green, blue = rgb.transpose(2, 0, 1)
+    return all(np.array_equal(a, b) for a, b in ((red[0], green[0]), (red[0], blue[0]), (red, green), (red, blue)))
+
+
+def _resized(image: Image.Image, preprocessing: Preprocessing, source: str) -> NDArray[np.uint8]:
+    """As `resize`, of [H, W, 3] or [H, W]."""
     resample = _FILTERS[preprocessing.interpolation]
     if not preprocessing.center_crop:
         return np.asarray(image.resize((preprocessing.width, preprocessing.height), resample))
     side = preprocessing.height
-    width, height = _shorter_side_to(int(side / _CROP_RATIO), image.width, image.height)
+    width, height, left, top = crop_geometry(image.width, image.height, side)
     if width * height > Limits().pixels:
         raise ImageTooLarge(
             f"{image.height} × {image.width} pixels are too narrow for a centre crop of {side}", source=source
         )
-    left, top = round((width - side) / 2), round((height - side) / 2)
     enlarged = image.resize((width, height), resample)
     return np.asarray(enlarged.crop((left, top, left + side, top + side)))
 
 
-def normalise(rgb: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """float32 [3, h, w] of uint8 [h, w, 3]: (value / 255 − mean) / std for each channel."""
-    pixels = np.ascontiguousarray(rgb.transpose(2, 0, 1), dtype=np.float32)  # [3, h, w]
-    pixels /= np.float32(255)
+def normalise(
+    rgb: NDArray[np.uint8], preprocessing: Preprocessing, *, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """float32 [3, h, w] of uint8 [h, w, 3]: (value / 255 − mean) / std for each channel. `out`: where to put it."""
+    pixels = np.divide(rgb.transpose(2, 0, 1), np.float32(255), out=out, dtype=np.float32, order="C")  # [3, h, w]
     pixels -= np.asarray(preprocessing.mean, np.float32)[:, None, None]
     pixels /= np.asarray(preprocessing.std, np.float32)[:, None, None]
     return pixels
@@ -84,6 +97,12 @@ def normalise(rgb: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[n
 def prepare(frame: Frame, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """float32 [3, height, width]: what the image encoder sees of a frame. Raises as `resize` does."""
     return normalise(resize(frame.pixels, preprocessing, source=frame.source), preprocessing)
+
+
+def crop_geometry(width: int, height: int, side: int) -> tuple[int, int, int, int]:
+    """How a centre crop of that side comes about: width and height that a picture is resized to, left and top of it."""
+    width, height = _shorter_side_to(int(side / _CROP_RATIO), width, height)
+    return width, height, round((width - side) / 2), round((height - side) / 2)
 
 
 def _shorter_side_to(target: int, width: int, height: int) -> tuple[int, int]:

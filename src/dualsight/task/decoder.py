@@ -162,7 +162,7 @@ def _how(code: int) -> str:
 
 def _frame(message: dict[str, Any], body: bytes, size: tuple[int, int], name: str) -> Frame:
     return Frame(
-        pixels=np.frombuffer(body, np.uint8).reshape(*size, 3),
+        pixels=np.broadcast_to(np.frombuffer(body, np.uint8).reshape(*size, -1), (*size, 3)),  # grey has one channel
         source=name,
         frame_index=message["frame_index"],
         n_frames=message["n_frames"],
@@ -237,6 +237,8 @@ def _answer(
     try:
         for frame in read(content, reading, source=name):
             pixels = resize(frame.pixels, preprocessing, source=name)
+            if pixels.strides[2] == 0:  # grey: one channel stands for three
+                pixels = pixels[:, :, :1]
             head = {"frame_index": frame.frame_index, "n_frames": frame.n_frames, "meta": asdict(frame.meta)}
             _send(replies, head, np.ascontiguousarray(pixels).data.cast("B"))
     except BrokenPipeError:

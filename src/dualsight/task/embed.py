@@ -1,6 +1,6 @@
 """Pictures and texts → embeddings: streams in, streams out, order kept, one bad picture alone.
 
-image sources ──prepare_ahead──▶ Prepared | Failed ──batches──▶ engine ──▶ Embedded | Failed
+image sources ──prepare_ahead──▶ Prepared | Failed ──normalise──▶ batches ──▶ engine ──▶ Embedded | Failed
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dualsight.engine.base import Engine
 from dualsight.errors import TextError
 from dualsight.image.frame import FrameMeta
 from dualsight.image.open import Source
-from dualsight.image.prepare import Preprocessing
+from dualsight.image.prepare import Preprocessing, normalise
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
@@ -62,10 +62,15 @@ def embed_frames(
 
     Pictures are opened ahead of the encoder, by two batches; nothing else is kept. workers: see `prepare_ahead`.
     """
+    room = np.empty(
+        (batch_size, 3, preprocessing.height, preprocessing.width), np.float32
+    )  # for one batch after another
     with closing(prepare_ahead(images, preprocessing, reading, depth=2 * batch_size, workers=workers)) as prepared:
         for batch in _batches(prepared, batch_size):
-            pixels = [item.pixels for item in batch if isinstance(item, Prepared)]
-            vectors = iter(engine.encode_images(np.stack(pixels)) if pixels else ())
+            pictures = [item.resized for item in batch if isinstance(item, Prepared)]
+            for picture, place in zip(pictures, room, strict=False):
+                normalise(picture, preprocessing, out=place)
+            vectors = iter(engine.encode_images(room[: len(pictures)]) if pictures else ())
             for item in batch:
                 yield item if isinstance(item, Failed) else _embedded(item, next(vectors))
 

@@ -1,6 +1,6 @@
-"""Image sources → pictures that are ready for the encoder, made ahead of it, in order, one bad picture alone.
+"""Image sources → pictures of the encoder's size, made ahead of it, in order, one bad picture alone.
 
-    sources ──taken in order──▶ threads ──open, resize──▶ frames ──normalise──▶ Prepared | Failed
+    sources ──taken in order──▶ threads ──open, resize──▶ Prepared | Failed
                                    └── in a process for each, once the encoder has waited
 
 Threads begin at once and share memory, but a DICOM header is read under Python's lock, so two of them are hardly
@@ -28,7 +28,7 @@ from dualsight.engine.ahead import Stopwatch, work_ahead
 from dualsight.errors import ImageError
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.open import Source, read
-from dualsight.image.prepare import Preprocessing, normalise, resize
+from dualsight.image.prepare import Preprocessing, resize
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
@@ -43,9 +43,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prepared:
-    """One picture as the encoder sees it; it has no vector yet.
+    """One picture of the encoder's size; it has no vector yet.
 
-    index: the position of its source in the stream. frame_index: from 0. pixels: float32 [3, H, W], normalised.
+    index: the position of its source in the stream. frame_index: from 0. resized: uint8 [h, w, 3], a quarter of what
+    it is once normalised, so that little waits in memory.
     """
 
     index: int
@@ -53,7 +54,7 @@ class Prepared:
     frame_index: int
     n_frames: int
     meta: FrameMeta
-    pixels: NDArray[np.float32]
+    resized: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -169,7 +170,7 @@ class _Worker:
                     frame_index=frame.frame_index,
                     n_frames=frame.n_frames,
                     meta=frame.meta,
-                    pixels=normalise(frame.pixels, self._preprocessing),
+                    resized=frame.pixels,
                 )
         except ImageError as error:
             yield Failed(index=task.index, source=task.name, error=error)

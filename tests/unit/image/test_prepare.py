@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from dualsight.errors import ConfigError, ImageTooLarge, UnsupportedImage
 from dualsight.image.frame import Frame
@@ -56,6 +57,34 @@ def test_any_size_comes_out_at_the_size_asked_for(height: int, width: int, side:
     pixels = prepare(frame, preprocessing)
     assert pixels.shape == (3, side, side)
     assert np.ptp(pixels, axis=(1, 2)).max() == 0  # a constant stays one
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 90), st.integers(1, 90), st.integers(-1, 2), st.booleans())
+def test_a_grey_picture_gives_the_bytes_that_its_three_channels_give(
+    seed: int, height: int, width: int, coloured: int, crop: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    rgb = rng.integers(0, 256, (height, width, 1), np.uint8).repeat(3, 2)
+    if coloured >= 0:  # one value of one channel makes it a picture in colour
+        rgb[-1, -1, coloured] ^= 128
+    preprocessing = Preprocessing(height=40, width=40, center_crop=crop, **IMAGENET)
+    expected = np.dstack(
+        [resize(np.dstack([channel] * 3), preprocessing)[:, :, :1] for channel in rgb.transpose(2, 0, 1)]
+    )
+    whole = Image.fromarray(rgb).resize((40, 40), Image.Resampling.BICUBIC)
+    resized = resize(rgb, preprocessing)
+    np.testing.assert_array_equal(resized, expected)
+    if not crop:
+        np.testing.assert_array_equal(resized, np.asarray(whole))
+
+
+def test_pixels_are_put_where_they_are_wanted() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (5, 4, 3), np.uint8)
+    room = np.full((2, 3, 5, 4), np.nan, np.float32)
+    assert normalise(rgb, OFFICIAL, out=room[1]) is not None
+    np.testing.assert_array_equal(room[1], normalise(rgb, OFFICIAL))
+    assert np.isnan(room[0]).all()
 
 
 def test_height_and_width_are_not_exchanged() -> None:

@@ -19,7 +19,7 @@ from dicom_files import dicom_bytes
 from dualsight.errors import ImageError, UnreadableImage
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
-from dualsight.image.prepare import Preprocessing, normalise, resize
+from dualsight.image.prepare import Preprocessing, resize
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.task import prepared as prepared_module
@@ -80,12 +80,12 @@ def test_every_kind_of_source_in_order(patience_s: float, tmp_path: Path) -> Non
         Frame(pixels=PICTURES[0], source="a frame"),
     ]
     found = prepare(iter(images), patience_s)
-    expected = normalise(resize(PICTURES[0], PREPROCESSING), PREPROCESSING)
+    expected = resize(PICTURES[0], PREPROCESSING)
     assert [item.index for item in found] == list(range(len(images)))
     for item, image in zip(found, images, strict=True):
         assert isinstance(item, Prepared)
-        assert item.pixels.dtype == np.float32
-        assert np.array_equal(item.pixels, expected)
+        assert item.resized.dtype == np.uint8
+        assert np.array_equal(item.resized, expected)
         assert (item.frame_index, item.n_frames) == (0, 1)
         if isinstance(image, str | Path | Item | Frame) and not str(image).startswith(("data:", text)):
             assert item.source == source_name(image, item.index)
@@ -123,7 +123,7 @@ def test_processes_give_the_same_bits_as_threads() -> None:
     for ours, theirs in zip(prepare(images, IN_PROCESSES), prepare(images, IN_THREADS), strict=True):
         assert isinstance(ours, Prepared)
         assert isinstance(theirs, Prepared)
-        assert np.array_equal(ours.pixels, theirs.pixels)
+        assert np.array_equal(ours.resized, theirs.resized)
         for name in ("index", "source", "frame_index", "n_frames", "meta"):
             assert getattr(ours, name) == getattr(theirs, name)
 
@@ -150,9 +150,8 @@ def test_an_owner_may_fill_the_same_buffer_again(as_frame: bool) -> None:
             buffer[:] = i
             yield Frame(pixels=buffer, source="mine") if as_frame else buffer
 
-    values = [float(item.pixels[0, 0, 0]) for item in prepare(refilled(), IN_THREADS) if isinstance(item, Prepared)]
-    expected = normalise(np.arange(30, dtype=np.uint8)[:, None, None].repeat(3, 2), PREPROCESSING)[0, :, 0]
-    assert values == expected.tolist()
+    values = [int(item.resized[0, 0, 0]) for item in prepare(refilled(), IN_THREADS) if isinstance(item, Prepared)]
+    assert values == list(range(30))
 
 
 def test_file_objects_are_read_in_turn() -> None:
@@ -169,7 +168,7 @@ def test_file_objects_are_read_in_turn() -> None:
     first, second = prepare([file, file], IN_THREADS)
     assert isinstance(first, Prepared)
     assert isinstance(second, Prepared)
-    assert not np.array_equal(first.pixels, second.pixels)
+    assert not np.array_equal(first.resized, second.resized)
 
 
 def test_a_short_stream_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
