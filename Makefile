@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test test-full fuzz lint types contracts check demo-checkpoint clean
+.PHONY: setup demo test test-full bench fuzz lint types contracts check demo-checkpoint clean
 
 setup: .venv/.ready-dev
 
@@ -33,6 +33,10 @@ test: .venv/.ready-dev .venv/.orthanc  ## what CI runs
 test-full: .venv/.ready-dev .venv/.orthanc  ## with the long ones: minutes, gigabytes
 	$(PIP) --group bench
 	$(BIN)/python -m pytest --timeout=3600
+
+bench: .venv/.ready-dev  ## every engine at the official size, beside the peer: 2.5 GB in build/official
+	$(PIP) --group bench
+	$(BIN)/python benchmarks/engines.py build/official
 
 fuzz: .venv/.ready-dev  ## 20,000 damaged files of each kind: tests/hostile
 	PYTHONPATH=tests $(BIN)/python -m hostile.fuzz --count 20000

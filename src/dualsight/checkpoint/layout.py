@@ -7,6 +7,8 @@
 
 anything/{config.yaml, model.safetensors}       a plain folder; vocab.json and merges.txt may lie beside
 anything/model.safetensors                      a weight file with its config.yaml beside it
+
+<any of these folders>/int8/                    its image tower in int8, with a report (`dualsight quantize`)
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ WEIGHTS = "vision_model/medimageinsigt-v1.0.0.pt"  # the misspelling is official
 LANGUAGE_FOLDER = "language_model"
 TOKENIZER = "language_model/clip_tokenizer_4.16.2"
 TOKENIZER_FILES = ("vocab.json", "merges.txt")
+INT8_GRAPH = "int8/image.xml"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from dualsight.checkpoint.config import ModelConfig, parse_config
 from dualsight.checkpoint.hub import resolve
 from dualsight.checkpoint.keys import fit, rename_all
-from dualsight.checkpoint.layout import DEMO_MARK, locate
+from dualsight.checkpoint.layout import DEMO_MARK, INT8_GRAPH, locate
 from dualsight.checkpoint.weights import as_floats, map_tensors
 from dualsight.errors import CheckpointError, ConfigError
 from dualsight.model.config import CoSwinConfig, ImageEncoderConfig
@@ -49,6 +49,12 @@ class Checkpoint:
         Independent of where and how the checkpoint is stored.
         """
         return fingerprint(self.model, self.config)
+
+    @property
+    def int8_graph(self) -> Path | None:
+        """The image tower in int8 that `dualsight quantize` has put into this folder; None for any other checkpoint."""
+        graph = None if self.path is None else self.path / INT8_GRAPH
+        return graph if graph is not None and graph.is_file() else None
 
 
 def load_checkpoint(

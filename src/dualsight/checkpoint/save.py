@@ -42,7 +42,7 @@ def save_checkpoint(
     """
     if parse_config(config_text).dual != model.config:
         raise ConfigError("config.yaml describes another model than the one to be saved")
-    with _whole_folder(folder) as new:
+    with whole_folder(folder) as new:
         (new / CONFIG).write_bytes(config_text.encode())
         (new / WEIGHTS).parent.mkdir()
         write_weights(new / WEIGHTS, model.state_dict(), dtype=dtype)
@@ -74,7 +74,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], *, dtype: torch.dty
 
 
 @contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path) -> Iterator[Path]:
     """A new folder beside `folder`, which takes its name at the end, or is removed with all it holds."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise OutputError(f"{folder}: exists already", hint="choose another folder, or remove this one first")

@@ -60,7 +60,7 @@ class WindowAttention(nn.Module):
         mask = None
         if missing:
             k, v = (
-                torch.cat([real, pad.expand(len(real), -1, -1, -1)], 2)
+                torch.cat([real, pad.expand(real.shape[0], -1, -1, -1)], 2)
                 for real, pad in zip((k, v), self._padding(qkv), strict=True)
             )
             mask = F.pad(q.new_zeros(1, height * width), (0, 1), value=math.log(missing))
@@ -92,14 +92,17 @@ class ChannelAttention(nn.Module):
 
     def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] → [B, N, C]."""
+        return self.proj(self.mix(tokens).transpose(1, 2).flatten(2))
+
+    def mix(self, tokens: Tensor) -> Tensor:
+        """[B, N, C] → [B, G, N, c]: what each group makes of its channels, before the groups meet in `proj`."""
         qkv = self.qkv(tokens).unflatten(-1, (3, self.groups, -1))  # [B, N, 3, G, c]
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, G, N, c]
         scale = self.fixed_scale or tokens.shape[1] ** -0.5
         attention = (q.transpose(-2, -1) @ k * scale).softmax(-1)  # [B, G, c, c]
         if self.gain != 1.0:
             attention = attention * self.gain
-        mixed = v @ attention.transpose(-2, -1)  # [B, G, N, c]
-        return self.proj(mixed.transpose(1, 2).flatten(2))
+        return v @ attention.transpose(-2, -1)  # [B, G, N, c]
 
 
 class DepthwiseConv(nn.Module):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dualsight.checkpoint.load import Checkpoint, load_checkpoint
 from dualsight.engine.base import Engine
-from dualsight.engine.torch import TorchEngine
+from dualsight.engine.select import EngineName, Precision, choose, quantised_fingerprint
 from dualsight.errors import DualsightError, ImageError
 from dualsight.image.grouping import group
 from dualsight.image.open import Source
@@ -33,13 +33,21 @@ SERIES_AT_A_TIME = 2  # each may be a volume in memory
 DEMO_NOTICE = "demonstration model, trained on procedural phantoms: research software, never for diagnosis"
 
 
-def load(where: str | Path = "demo", *, device: str = "cpu") -> Model:
+def load(
+    where: str | Path = "demo",
+    *,
+    device: str = "cpu",
+    engine: EngineName = "auto",
+    precision: Precision | None = None,
+) -> Model:
     """A model from a checkpoint folder or file, a Hugging Face hub id ("owner/name", "owner/name@revision"), or "demo".
 
-    Only a hub id touches the network. Raises CheckpointError, ConfigError or EngineError.
+    engine: who computes; "auto" is the quickest of those installed, measured once on this machine. precision: "exact"
+    (float32, the default), "fast" (whatever is quickest here), or one by name; a quantised checkpoint's is "int8".
+    Only a hub id touches the network. Raises CheckpointError, ConfigError, EngineError (MissingExtra) or OutputError.
     """
     checkpoint = load_checkpoint(where)
-    return Model(checkpoint, TorchEngine(checkpoint.model, device))
+    return Model(checkpoint, choose(checkpoint, name=engine, precision=precision, device=device).engine)
 
 
 class Model:
@@ -69,6 +77,8 @@ class Model:
     @property
     def fingerprint(self) -> str:
         """Hash of weights, configuration and preprocessing: equal embeddings only from equal fingerprints."""
+        if self.engine.precision == "int8":
+            return quantised_fingerprint(self.checkpoint)
         return self.checkpoint.fingerprint
 
     @property

@@ -6,7 +6,7 @@ import torch
 from dualsight.checkpoint.config import read_config
 from dualsight.errors import ConfigError
 from dualsight.model.config import CoSwinConfig, DaViTConfig, TextConfig
-from dualsight.task.inspect.cost import PARTS, Cost, image_costs, on_meta, text_costs, total
+from dualsight.model.cost import PARTS, Cost, image_costs, on_meta, text_costs, total
 from golden import Golden
 
 TINY = DaViTConfig(widths=(8, 16), depths=(2, 1), heads=(2, 4), groups=(1, 2), patch_size=(7, 3), patch_stride=(4, 2),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,13 +18,22 @@ if TYPE_CHECKING:
 LABEL_WIDTH = 18
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    as_json: AsJson = False,
+    explain_engine: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="which engine computes this checkpoint here, and why", show_default=False),
+    ] = None,
+) -> None:
     """What is installed, which device and engine will run, how much memory and disk is free.
 
     \b
     Example:
       dualsight doctor
     """
+    if explain_engine is not None:
+        _explain_engine(explain_engine, as_json)
+        return
     with waiting("looking"):
         from dualsight.interface.cli.machine import look
 
@@ -34,6 +43,27 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         for line in _lines(machine):
             typer.echo(line)
+
+
+def _explain_engine(where: str, as_json: bool) -> None:
+    """For exact and for fast results: the engine, why it is the one, and what each offer lacks here."""
+    with waiting(f"measuring the engines on {where}, once"):
+        from dualsight.checkpoint.load import load_checkpoint
+        from dualsight.engine.select import choose, offers
+
+        checkpoint = load_checkpoint(where)
+        choices = {"exact": choose(checkpoint, precision="exact"), "fast": choose(checkpoint, precision="fast")}
+        missing = {offer.title: offer.missing for offer in offers(checkpoint) if offer.missing}
+    if as_json:
+        chosen = {name: {"engine": one.engine.name, "reasons": one.reasons} for name, one in choices.items()}
+        typer.echo(json.dumps({"model": checkpoint.name, **chosen, "missing": missing}, indent=2, ensure_ascii=False))
+        return
+    for precision, choice in choices.items():
+        typer.echo(_line(precision, choice.engine.name))
+        for reason in choice.reasons:
+            typer.echo(_line("", reason))
+    for title, problem in missing.items():
+        typer.echo(_line("not offered", f"{title}: {problem}"))
 
 
 def _document(machine: Machine) -> dict[str, object]:

@@ -16,12 +16,14 @@ from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
+    Engine,
     Images,
     ModelName,
     Mpp,
     Per,
     PlaneName,
     Pool,
+    Precision,
     Series,
     SquarePixels,
     StepMm,
@@ -63,6 +65,8 @@ def embed(
     series: Series = None,
     deidentify: Deidentify = False,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
 ) -> None:
     """Embeddings of pictures, written to a file with their sources, UIDs and the model's fingerprint.
 
@@ -74,7 +78,7 @@ def embed(
     reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
     key = read_key_if(deidentify)
     images = narrow_sources(images, study, series)
-    encoder = open_model(model)
+    encoder = open_model(model, engine, precision)
 
     import numpy as np
 

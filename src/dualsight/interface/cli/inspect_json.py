@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from dualsight.task.inspect.cost import Cost
+from dualsight.model.cost import Cost
 from dualsight.task.inspect.report import Report
 from dualsight.task.inspect.table import ImageTable, StageRow, TextTable, WeightRow
 from dualsight.task.inspect.walk import ImageWalk, StageWalk, TextWalk

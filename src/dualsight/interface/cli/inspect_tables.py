@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dualsight.interface.words import billions, by, count, number
-from dualsight.task.inspect.cost import PARTS
+from dualsight.model.cost import PARTS
 from dualsight.task.inspect.report import Report
 from dualsight.task.inspect.table import IMAGENET_SIZE, ImageTable, ModelTable, PeerRow, StageRow, TextTable, WeightRow
 from dualsight.task.inspect.walk import ImageWalk, Match, StageWalk, Statistics, TextWalk

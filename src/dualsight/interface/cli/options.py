@@ -28,6 +28,18 @@ Images = Annotated[
 ModelName = Annotated[
     str, typer.Option("--model", metavar="demo|PATH|HUB_ID", help="a checkpoint's folder or file, a hub id, or demo")
 ]
+Engine = Annotated[
+    Literal["auto", "torch", "openvino"],
+    typer.Option(help="who computes; auto: the quickest of those installed, measured once on this machine"),
+]
+Precision = Annotated[
+    Literal["exact", "fast", "float32", "bfloat16", "int8"] | None,
+    typer.Option(
+        help="exact: float32, within 1e-5 everywhere; fast: whatever is quickest here; without it exact, and int8 for "
+        "a quantised checkpoint",
+        show_default=False,
+    ),
+]
 WindowName = Annotated[
     str,
     typer.Option(
@@ -70,12 +82,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdou
 AsCsv = Annotated[bool, typer.Option("--csv", help="a table with a header on stdout")]
 
 
-def open_model(where: str) -> Model:
+def open_model(
+    where: str,
+    engine: Literal["auto", "torch", "openvino"] = "auto",
+    precision: Literal["exact", "fast", "float32", "bfloat16", "int8"] | None = None,
+) -> Model:
     """The model, after saying on stderr what its users must know."""
     with waiting(f"loading {where}"):
         from dualsight.task.model import load
 
-        model = load(where)
+        model = load(where, engine=engine, precision=precision)
     if model.notice:
         show_line(model.notice)
     return model

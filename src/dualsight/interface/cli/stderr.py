@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from threading import Timer
@@ -67,13 +67,17 @@ def show_progress(
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Says what is being waited for, once it takes longer than a moment, where stderr is a terminal."""
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """Says what is being waited for, once it takes longer than a moment, where stderr is a terminal.
+
+    Gives a function that says it anew.
+    """
     if not console().is_terminal:
-        yield
+        yield lambda text: None
         return
-    with _shown_late(console().status(what)):
-        yield
+    status = console().status(what)
+    with _shown_late(status):
+        yield status.update
 
 
 class _Display(Protocol):

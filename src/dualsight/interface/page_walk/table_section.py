@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dualsight.interface.page_walk.parts import row, section, table
 from dualsight.interface.words import billions, by, count
-from dualsight.task.inspect.cost import PARTS
+from dualsight.model.cost import PARTS
 from dualsight.task.inspect.table import ImageTable, ModelTable, StageRow
 
 

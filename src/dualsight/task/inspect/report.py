@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dualsight.image.open import Source
 from dualsight.model.config import DualConfig, ImageEncoderConfig
-from dualsight.task.inspect.cost import on_meta
+from dualsight.model.cost import on_meta
 from dualsight.task.inspect.table import ModelTable, PeerRow, WeightRow, compare, model_table, weight_table
 from dualsight.task.inspect.walk import ImageWalk, Match, TextWalk, match, walk_image, walk_text
 from dualsight.task.model import Model

@@ -9,7 +9,7 @@ from functools import cached_property
 from torch import nn
 
 from dualsight.model.config import PRESETS, CoSwinConfig, DaViTConfig, DualConfig, ImageEncoderConfig, TextConfig
-from dualsight.task.inspect.cost import Cost, image_costs, on_meta, text_costs, total
+from dualsight.model.cost import Cost, image_costs, on_meta, text_costs, total
 
 IMAGENET_SIZE = (224, 224)
 SHORT_TEXT = 8  # tokens of a label such as "x-ray chest anteroposterior pneumonia"

@@ -20,3 +20,13 @@ def test_json_and_text_tell_the_same(run, monkeypatch) -> None:
     text = run("doctor").stdout
     for word in (__version__, torch.__version__, facts["engine"], facts["cache"], facts["demo"]["folder"], "JPEG"):
         assert word in text
+
+
+def test_it_explains_the_engine(run, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("DUALSIGHT_CACHE", str(tmp_path))
+    facts = json.loads(run("doctor", "--explain-engine", "demo", "--json").stdout)
+    text = run("doctor", "--explain-engine", "demo").stdout
+    for precision in ("exact", "fast"):
+        assert facts[precision]["engine"] in text
+        assert facts[precision]["reasons"][0] in text
+    assert "float32" in facts["exact"]["engine"]

@@ -7,7 +7,7 @@ import pytest
 
 from dualsight.checkpoint.config import read_config
 from dualsight.model.config import PRESETS, DaViTConfig, DualConfig, preset
-from dualsight.task.inspect.cost import on_meta
+from dualsight.model.cost import on_meta
 from dualsight.task.inspect.table import ImageTable, ModelTable, compare, image_table, model_table, weight_table
 from golden import HERE, Golden
 

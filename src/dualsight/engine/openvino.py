@@ -1,0 +1,138 @@
+"""The OpenVINO engine: the image tower compiled for this processor. Texts stay in torch, which packs them.
+
+    model ──image_graph──▶ image.xml, image.bin (made once, kept) ──mapped──▶ compiled ──▶ embeddings
+
+The only file that imports openvino. Compiled for one picture at a time: with a batch of unknown size OpenVINO copies
+every depthwise convolution's result twice (1.60 s a picture instead of 1.35 s), and one picture keeps all cores busy.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dualsight.engine.cache import kept, key_of
+from dualsight.engine.graph import image_graph
+from dualsight.engine.memory import forget_mapping
+from dualsight.engine.torch import TorchEngine
+from dualsight.errors import EngineError, MissingExtra
+from dualsight.model.dual import DualEncoder
+
+GRAPH = "image.xml"
+TOLERANCE = {"float32": 1e-5, "bfloat16": 1e-2}  # largest difference to torch in float32 that is believed
+Precision = Literal["float32", "bfloat16", "int8"]
+
+
+class OpenVinoEngine:
+    """Runs a DualEncoder's image tower in OpenVINO on the processor, its text tower in torch, float32."""
+
+    def __init__(self, model: DualEncoder, graph: Path, precision: Precision = "float32") -> None:
+        """graph: an .xml that `write_graph` or quantisation has written, of this model.
+
+        Raises MissingExtra without openvino, EngineError where this processor has no such arithmetic.
+        """
+        self._compiled = _compile(graph, precision)
+        self._texts = TorchEngine(model)
+        self._computing = threading.Lock()  # a compiled graph takes one caller at a time, and one takes all cores
+        self.precision = precision
+
+    @property
+    def name(self) -> str:
+        """Library, precision, device."""
+        return f"openvino {version()}, {self.precision}, cpu"
+
+    def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normalised pixels [B, 3, H, W] → embeddings [B, D] of unit length."""
+        with self._computing:
+            rows = [np.array(self._compiled(pixels[i : i + 1])[0][0], np.float32) for i in range(len(pixels))]
+        return np.stack(rows) if rows else np.empty((0, self._compiled.output().shape[1]), np.float32)
+
+    def encode_texts(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Token ids [B, L] and their mask → embeddings [B, D] of unit length."""
+        return self._texts.encode_texts(input_ids, attention_mask)
+
+
+def openvino_engine(
+    model: DualEncoder, *, size: tuple[int, int], fingerprint: str, precision: Literal["float32", "bfloat16"]
+) -> OpenVinoEngine:
+    """The engine of a model, its graph made once and kept for these weights, this size and this OpenVINO.
+
+    size: height and width of pictures. fingerprint: of the weights as they are. What was compiled is compared with
+    torch on one picture before it is kept, for each precision: raises EngineError where they differ.
+    """
+    facts = (version(), fingerprint, *map(str, size))
+    graph = kept(key_of("openvino graph", *facts), lambda folder: write_graph(model, size, folder / GRAPH)) / GRAPH
+    engine = OpenVinoEngine(model, graph, precision)
+    kept(key_of("openvino agrees", precision, *facts), lambda folder: _check(engine, model, size))
+    return engine
+
+
+def version() -> str:
+    """OpenVINO's version. Raises MissingExtra."""
+    return str(_openvino().__version__).split("-")[0]
+
+
+def has_bfloat16() -> bool:
+    """Whether OpenVINO multiplies bfloat16 on this processor. Raises MissingExtra."""
+    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def write_graph(model: DualEncoder, size: tuple[int, int], file: Path) -> None:
+    """The image tower for one picture of `size` as OpenVINO's .xml and .bin, in float32."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, about itself
+        graph = _openvino().convert_model(image_graph(model, size))
+    graph.reshape([1, 3, *size])
+    save_graph(graph, file)
+
+
+def load_graph(file: Path, *, mapped: bool = True) -> Any:
+    """OpenVINO's model of an .xml; not `mapped`: its .bin may be written over."""
+    return _openvino().Core().read_model(file, config={"ENABLE_MMAP": mapped})
+
+
+def save_graph(graph: Any, file: Path) -> None:
+    """The .xml, and its .bin beside it, in the precision that the graph has."""
+    _openvino().save_model(graph, file, compress_to_fp16=False)
+
+
+def _openvino() -> Any:
+    """The library. It reports its import and each conversion to its maker if `openvino_telemetry` can be imported:
+    here it cannot, unless the program had imported it before us.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python's way to say: not there
+    try:
+        import openvino
+    except ImportError:
+        raise MissingExtra("openvino is not installed", hint="pip install 'dualsight[openvino]'") from None
+    return openvino
+
+
+def _compile(graph: Path, precision: Precision) -> Any:
+    if precision == "bfloat16" and not has_bfloat16():
+        raise EngineError("this processor does not multiply bfloat16", hint="use float32")
+    hints = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        # its fused attention is wrong for windows that lack tokens (2026.4: embeddings at a cosine of 0.92)
+        "SNIPPETS_MODE": "DISABLE",
+    }
+    compiled = _openvino().Core().compile_model(graph, "CPU", hints)
+    forget_mapping(graph.with_suffix(".bin"))  # the weights were packed elsewhere
+    return compiled
+
+
+def _check(engine: OpenVinoEngine, model: DualEncoder, size: tuple[int, int]) -> None:
+    """Raises EngineError unless the engine computes what torch does."""
+    coarse = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    pixels = torch.nn.functional.interpolate(coarse, size, mode="bicubic").numpy()  # smooth, as pictures are
+    difference = float(np.abs(engine.encode_images(pixels) - TorchEngine(model).encode_images(pixels)).max())
+    if not difference <= TOLERANCE[engine.precision]:
+        raise EngineError(f"{engine.name}: embeddings differ from torch's by {difference:.1e}", hint="use engine torch")

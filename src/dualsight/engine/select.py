@@ -1,0 +1,267 @@
+"""Which engine computes: named by the user, or found by measuring those that are installed on this very model.
+
+    exact   float32                                      embeddings within 1e-5 of torch's
+    fast    float32, bfloat16, and int8 of a quantised checkpoint
+            the quickest of those that were measured; remembered for the model, the machine and the versions
+
+What wins differs by processor: with bfloat16 instructions bfloat16 halves the time, without them it doubles it.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+
+from dualsight.checkpoint.layout import locate
+from dualsight.checkpoint.load import Checkpoint
+from dualsight.engine.base import Engine
+from dualsight.engine.cache import kept, key_of
+from dualsight.engine.torch import TorchEngine, has_bfloat16
+from dualsight.errors import EngineError
+from dualsight.model.cost import image_costs, total
+
+EngineName = Literal["auto", "torch", "openvino"]
+Precision = Literal["exact", "fast", "float32", "bfloat16", "float16", "int8"]
+SMALL_MACS = 5_000_000_000  # a picture: below it a second of torch is dozens of pictures, and compiling takes ten
+ROUNDS = 3
+_RECORD = "measured.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An engine in one precision; `missing` says why it cannot run here, or is empty."""
+
+    engine: str
+    precision: str
+    missing: str = ""
+
+    @property
+    def title(self) -> str:
+        """As reports call it."""
+        return f"{self.engine}, {self.precision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An offer on this machine: median seconds for one picture, or why it gave none."""
+
+    engine: str
+    precision: str
+    seconds: float | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An engine, and why it is the one."""
+
+    engine: Engine
+    reasons: tuple[str, ...]
+
+
+def offers(checkpoint: Checkpoint) -> list[Offer]:
+    """What could compute this checkpoint's pictures on the processor, and what each lacks here."""
+    slow = "" if has_bfloat16() else "this processor has no bfloat16 instructions"
+    vino = "" if _has("openvino") else "pip install 'dualsight[openvino]'"
+    found = [
+        Offer("torch", "float32"),
+        Offer("torch", "bfloat16", slow),
+        Offer("openvino", "float32", vino),
+        Offer("openvino", "bfloat16", vino or slow),
+    ]
+    return [*found, Offer("openvino", "int8", vino)] if checkpoint.int8_graph else found
+
+
+def choose(
+    checkpoint: Checkpoint, *, name: EngineName = "auto", precision: Precision | None = None, device: str = "cpu"
+) -> Choice:
+    """The engine for a checkpoint. precision None: "int8" for a quantised checkpoint, else "exact".
+
+    Nothing is measured where only one engine is possible, nor for a small model. Raises EngineError for what is not
+    offered here, MissingExtra for what is not installed.
+    """
+    _check_names(name, precision)
+    wanted = precision or ("int8" if checkpoint.int8_graph else "exact")
+    if device != "cpu":
+        return _on_device(checkpoint, name, wanted, device)
+    possible = [offer for offer in offers(checkpoint) if _fits(offer, name, wanted)]
+    if not possible:
+        raise EngineError(
+            f"no engine {name!r} computes this checkpoint in precision {wanted!r}", hint=_hint(checkpoint)
+        )
+    ready = [offer for offer in possible if not offer.missing]
+    if (name != "auto" and len(possible) == 1) or not ready:
+        return Choice(build(checkpoint, possible[0]), ("as asked",))  # raises what it lacks
+    if len(ready) == 1:
+        return Choice(build(checkpoint, ready[0]), (f"the only one installed for {wanted}",))
+    if _macs(checkpoint) < SMALL_MACS and (small := [offer for offer in ready if offer.engine == "torch"]):
+        reason = f"a picture is {_macs(checkpoint) / 1e9:.2f} G multiply-adds: compiling would not pay"
+        return Choice(build(checkpoint, small[0]), (reason,))
+    return _quickest(checkpoint, ready)
+
+
+def build(checkpoint: Checkpoint, offer: Offer) -> Engine:
+    """The engine that an offer names. Raises MissingExtra or EngineError."""
+    size = checkpoint.config.preprocessing.height, checkpoint.config.preprocessing.width
+    match offer.engine, offer.precision:
+        case "openvino", "int8" if checkpoint.int8_graph:
+            from dualsight.engine.openvino import OpenVinoEngine
+
+            return OpenVinoEngine(checkpoint.model, checkpoint.int8_graph, "int8")
+        case "openvino", ("float32" | "bfloat16") as exact:
+            from dualsight.engine.openvino import openvino_engine
+
+            print_of = stored_fingerprint(checkpoint)
+            return openvino_engine(checkpoint.model, size=size, fingerprint=print_of, precision=exact)
+        case "torch", ("float32" | "bfloat16" | "float16") as kind:
+            return TorchEngine(checkpoint.model, precision=kind)
+    raise EngineError(f"engine {offer.engine!r} has no precision {offer.precision!r}", hint=_hint(checkpoint))
+
+
+def stored_fingerprint(checkpoint: Checkpoint) -> str:
+    """The fingerprint of a checkpoint as it was loaded, remembered for its files: hashing 2.5 GB takes two seconds."""
+    if checkpoint.path is None:
+        return checkpoint.fingerprint
+    layout = locate(checkpoint.path)
+    facts = [str(checkpoint.path.resolve())]
+    for file in (layout.config, layout.weights):
+        status = file.stat()
+        facts += [file.name, str(status.st_size), str(status.st_mtime_ns), str(status.st_ino)]
+
+    def remember(folder: Path) -> None:
+        (folder / "fingerprint").write_text(checkpoint.fingerprint)
+
+    return (kept(key_of("fingerprint", *facts), remember) / "fingerprint").read_text()
+
+
+def quantised_fingerprint(checkpoint: Checkpoint) -> str:
+    """The fingerprint of a quantised checkpoint: of its graph and its float weights, which compute the texts."""
+    if checkpoint.int8_graph is None:
+        raise EngineError(f"{checkpoint.name}: not quantised", hint="dualsight quantize makes a checkpoint that is")
+    digest = hashlib.sha256(checkpoint.fingerprint.encode())
+    for file in (checkpoint.int8_graph, checkpoint.int8_graph.with_suffix(".bin")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def measure(checkpoint: Checkpoint, among: list[Offer]) -> list[Measured]:
+    """Seconds a picture of each offer on this machine, in turns; remembered, so that only the first call takes time."""
+    facts = (
+        stored_fingerprint(checkpoint),
+        platform.processor() or platform.machine(),
+        _processor(),
+        str(os.cpu_count()),
+        str(torch.get_num_threads()),
+        *(f"{name} {_version(name)}" for name in ("torch", "openvino")),
+        *(offer.title for offer in among),
+    )
+    folder = kept(key_of("measured", *facts), lambda folder: _measure(checkpoint, among, folder / _RECORD))
+    return [Measured(**row) for row in json.loads((folder / _RECORD).read_text())]
+
+
+def _quickest(checkpoint: Checkpoint, ready: list[Offer]) -> Choice:
+    found = measure(checkpoint, ready)
+    timed = sorted((one for one in found if one.seconds is not None), key=lambda one: one.seconds or 0.0)
+    reasons = [f"{one.engine}, {one.precision}: {one.seconds:.2f} s a picture, measured here" for one in timed]
+    reasons += [f"{one.engine}, {one.precision}: {one.problem}" for one in found if one.seconds is None]
+    if not timed:
+        raise EngineError("no engine computes this checkpoint here: " + "; ".join(reasons))
+    best = Offer(timed[0].engine, timed[0].precision)
+    return Choice(build(checkpoint, best), tuple(reasons))
+
+
+def _measure(checkpoint: Checkpoint, among: list[Offer], record: Path) -> None:
+    size = checkpoint.config.preprocessing.height, checkpoint.config.preprocessing.width
+    pixels = np.random.default_rng(0).normal(size=(1, 3, *size)).astype(np.float32)
+    rows = []
+    for offer in among:  # one at a time in memory
+        try:
+            engine = build(checkpoint, offer)
+        except EngineError as error:
+            rows.append(Measured(offer.engine, offer.precision, None, str(error)))
+            continue
+        engine.encode_images(pixels)  # warm
+        took = [_seconds(lambda engine=engine: engine.encode_images(pixels)) for _ in range(ROUNDS)]  # type: ignore[misc]
+        rows.append(Measured(offer.engine, offer.precision, statistics.median(took)))
+        del engine
+        gc.collect()
+    record.write_text(json.dumps([asdict(row) for row in rows]))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _fits(offer: Offer, name: str, wanted: str) -> bool:
+    if name not in ("auto", offer.engine):
+        return False
+    match wanted:
+        case "exact":
+            return offer.precision == "float32"
+        case "fast":
+            return True
+    return offer.precision == wanted
+
+
+def _on_device(checkpoint: Checkpoint, name: str, wanted: str, device: str) -> Choice:
+    """A device other than the processor is torch's."""
+    if name not in ("auto", "torch"):
+        raise EngineError(f"engine {name!r} computes on the processor only", hint="use engine torch for a device")
+    kinds = {"exact": "float32", "fast": "bfloat16", "float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
+    if wanted not in kinds:
+        raise EngineError(f"torch has no precision {wanted!r}", hint="one of: exact, fast, float32, bfloat16, float16")
+    kind = kinds[wanted]
+    return Choice(TorchEngine(checkpoint.model, device, precision=kind), (f"{device} is computed on by torch",))  # type: ignore[arg-type]  # one of its three
+
+
+def _check_names(name: str, precision: str | None) -> None:
+    if name not in get_args(EngineName):
+        raise EngineError(f"no engine {name!r}", hint="one of: " + ", ".join(get_args(EngineName)))
+    if precision is not None and precision not in get_args(Precision):
+        raise EngineError(f"no precision {precision!r}", hint="one of: " + ", ".join(get_args(Precision)))
+
+
+def _hint(checkpoint: Checkpoint) -> str:
+    return "offered are " + "; ".join(offer.title for offer in offers(checkpoint))
+
+
+def _macs(checkpoint: Checkpoint) -> int:
+    size = checkpoint.config.preprocessing.height, checkpoint.config.preprocessing.width
+    stages, tail = image_costs(checkpoint.config.dual.image, size)
+    return total([*(cost for stage in stages for cost in stage.values()), tail]).macs
+
+
+def _has(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    """The processor's own name and features, where the system tells them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(("model name", "flags"))))
