@@ -16,7 +16,23 @@
     │   └── FetchError         a picture server did not deliver
     ├── TextError              a text, label or template cannot be used
     ├── EngineError            no engine, device or precision as asked
-    │   └── MissingExtra       an optional library is not installed
+    │   ├── MissingExtra       an optional library is not installed
+    │   ├── QueueFull          more is in hand than may wait for the engine
+    │   └── DeadlineExceeded   no answer in the time that was given
+    ├── ManifestError          a table of labelled pictures that cannot be used as it is
+    ├── VectorsError           a file of embeddings that is none, or of another model or other pictures
+    ├── AdapterError           an adapter that is none, or was made for another model
+    ├── TrainingError          a training run cannot start or go on
+    ├── RequestError           a server refuses a request
+    │   ├── MalformedRequest   not what the route takes
+    │   ├── KeyRefused         no key, or none that the server knows
+    │   ├── UnsupportedBody    a content type or encoding that is not taken
+    │   ├── RequestTooLarge    over a limit: bytes, images, labels, texts
+    │   ├── RequestTooSlow     it did not arrive in time
+    │   └── NotReady           the server has no model yet, or no longer
+    ├── StoreError             an index cannot be opened, searched or added to as asked
+    │   └── FilterError        a filter that is not of its small language
+    ├── ServiceError           a dualsight server elsewhere did not answer as asked
     └── OutputError            a result cannot be written
 
 A message names what was wrong, where, and (as `hint`) what to do. No message carries a pixel,
@@ -105,5 +121,96 @@ class MissingExtra(EngineError):
     """An optional library is not installed; the hint is the command that installs it."""
 
 
+class QueueFull(EngineError):
+    """More is in hand than may wait for the engine; a moment later there is room."""
+
+
+class DeadlineExceeded(EngineError):
+    """There was no answer in the time that was given for it."""
+
+
+class RequestError(DualsightError):
+    """A server refuses a request, whatever its items are."""
+
+
+class MalformedRequest(RequestError):
+    """Not what the route takes: no JSON, a field that is missing, unknown or of another type."""
+
+
+class KeyRefused(RequestError):
+    """No key, or none that the server knows."""
+
+
+class UnsupportedBody(RequestError):
+    """A content type or content encoding that is not taken."""
+
+
+class RequestTooLarge(RequestError):
+    """Over a limit of the server: bytes of the body, images, labels, texts."""
+
+
+class RequestTooSlow(RequestError):
+    """The request did not arrive in time."""
+
+
+class NotReady(RequestError):
+    """The server has no model yet, or no longer."""
+
+
+class ManifestError(DualsightError):
+    """A table of labelled pictures that cannot be used as it is. `problems` has every one of them, a line each."""
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__("\n  ".join((message, *problems)), hint=hint)
+        self.problems = problems
+
+
+class VectorsError(DualsightError):
+    """A file of embeddings that cannot be read, or whose vectors are of another model or of other pictures."""
+
+
+class AdapterError(DualsightError):
+    """An adapter that cannot be read, or was made for another model's embeddings."""
+
+
+class TrainingError(DualsightError):
+    """A training run that cannot start or go on. `problems` has one line for each thing to mend; it may be empty."""
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__("\n  ".join((message, *problems)), hint=hint)
+        self.problems = problems
+
+
+class StoreError(DualsightError):
+    """An index cannot be opened, searched or added to as asked: no index, another model's, a column it lacks."""
+
+
+class FilterError(StoreError):
+    """A filter that is not of its small language. `position` counts the characters before the fault."""
+
+    def __init__(self, problem: str, *, expression: str, position: int, hint: str = "") -> None:
+        super().__init__(f"filter, character {position + 1}: {problem}\n  {expression}\n  {' ' * position}^", hint=hint)
+        self.problem = problem
+        self.expression = expression
+        self.position = position
+
+
 class OutputError(DualsightError):
     """A result cannot be written where it was asked for."""
+
+
+class ServiceError(DualsightError):
+    """A dualsight server elsewhere did not answer as asked: not reached, too late, a refusal, or no such answer.
+
+    `status` and `code` are those of its answer; None and empty where none came.
+    """
+
+    def __init__(
+        self, problem: str, *, service: str, status: int | None = None, code: str = "", hint: str = ""
+    ) -> None:
+        answer = "" if status is None else f"the server answers {status}: "
+        super().__init__(f"{service}: {answer}{problem}", hint=hint)
+        self.problem = problem
+        self.service = service
+        self.status = status
+        self.code = code

@@ -1,6 +1,6 @@
-"""How well scores part positives from negatives, with the doubt that a finite sample leaves.
+"""How well scores part positives from negatives: needs nothing but numpy. For all else see `learn.evaluate`.
 
-n samples, k findings.
+n samples.
 """
 
 from __future__ import annotations
@@ -17,32 +17,6 @@ def roc_auc(scores: NDArray[np.floating], positives: NDArray[np.bool_]) -> float
     """
     is_positive = positives.astype(bool)
     return _area(scores[is_positive], scores[~is_positive])
-
-
-def mean_auc(scores: NDArray[np.floating], positives: NDArray[np.bool_]) -> float:
-    """Unweighted mean over k findings of each one's ROC AUC. Both [n, k]; NaN if one of the k is undefined."""
-    return float(np.mean([roc_auc(s, p) for s, p in zip(scores.T, positives.T, strict=True)]))
-
-
-def auc_interval(
-    scores: NDArray[np.floating],
-    positives: NDArray[np.bool_],
-    rng: np.random.Generator,
-    n: int = 1000,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval (low, high) of `roc_auc` from `n` resamples, at confidence `level`.
-
-    Positives and negatives are drawn each among themselves, so that every resample has both.
-    (NaN, NaN) where the AUC is undefined. (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13)
-    """
-    is_positive = positives.astype(bool)
-    above, below = scores[is_positive], scores[~is_positive]
-    if np.isnan(_area(above, below)):
-        return float("nan"), float("nan")
-    areas = [_area(rng.choice(above, len(above)), rng.choice(below, len(below))) for _ in range(n)]
-    low, high = np.quantile(areas, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def _area(above: NDArray[np.floating], below: NDArray[np.floating]) -> float:

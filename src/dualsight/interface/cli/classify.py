@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +12,14 @@ from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
+    Engine,
     Images,
     ModelName,
     Mpp,
     Per,
     PlaneName,
     Pool,
+    Precision,
     Series,
     SquarePixels,
     StepMm,
@@ -33,6 +35,9 @@ from dualsight.interface.cli.options import (
 )
 from dualsight.interface.cli.stderr import show_error, show_progress
 
+if TYPE_CHECKING:
+    from dualsight.learn.evaluate.thresholds import Thresholds
+
 
 def classify(
     images: Images,
@@ -46,6 +51,10 @@ def classify(
         bool, typer.Option("--multilabel", help="each label on its own (sigmoid), not one of them (softmax)")
     ] = False,
     top: Annotated[int | None, typer.Option(min=1, help="only the N most probable labels")] = None,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="what `evaluate` wrote: says which probabilities are above their threshold"),
+    ] = None,
     per: Per = "image",
     pool: Pool = "mean",
     window: WindowName = "auto",
@@ -58,6 +67,8 @@ def classify(
     series: Series = None,
     deidentify: Deidentify = False,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -72,7 +83,11 @@ def classify(
     reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
     key = read_key_if(deidentify)
     images = narrow_sources(images, study, series)
-    encoder = open_model(model)
+    templates = tuple(template or ("{label}",))
+    chosen = read_chosen(thresholds)
+    encoder = open_model(model, engine, precision)
+    if chosen is not None:
+        chosen.check(encoder.fingerprint, names, templates, multilabel)
 
     from dualsight.interface.cli.classify_rows import CsvRows, JsonRows, TextRows
     from dualsight.task.embed import Failed
@@ -81,12 +96,18 @@ def classify(
         find_images(images, key),
         names,
         multilabel=multilabel,
-        templates=template or ("{label}",),
+        templates=templates,
         per=per,
         pool=pool,
         reading=reading,
     )
-    rows = JsonRows(encoder, multilabel, top) if as_json else CsvRows(top) if as_csv else TextRows(top, per)
+    rows = (
+        JsonRows(encoder, multilabel, top, chosen)
+        if as_json
+        else CsvRows(top, chosen)
+        if as_csv
+        else TextRows(top, per, chosen)
+    )
     done = failed = 0
     results = hide_results(stream, key)
     for item in show_progress(results, "classifying", total=count_results(images, per), beside_output=True):
@@ -102,6 +123,15 @@ def classify(
         show_error("no pictures found")
     if failed or not done:
         raise typer.Exit(FAILURE)
+
+
+def read_chosen(file: Path | None) -> Thresholds | None:
+    """The thresholds of a file, if one is given. Raises ConfigError for a file that holds none."""
+    if file is None:
+        return None
+    from dualsight.learn.evaluate.thresholds import read_thresholds
+
+    return read_thresholds(file)
 
 
 def read_labels(labels: str | None, file: Path | None) -> list[str]:

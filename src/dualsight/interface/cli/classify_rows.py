@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
@@ -14,6 +14,9 @@ from dualsight.interface.cli.result_row import COLUMNS, describe_origin
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Failed
 from dualsight.task.model import Model
+
+if TYPE_CHECKING:
+    from dualsight.learn.evaluate.thresholds import Thresholds
 
 BAR_WIDTH = 20  # characters of probability 1
 
@@ -32,19 +35,25 @@ class Rows(Protocol):
 
 
 class TextRows:
-    """A block a picture: the probability, its bar, the label."""
+    """A block a picture: the probability, its bar, with thresholds the side of its own, the label."""
 
-    def __init__(self, top: int | None, per: str) -> None:
+    def __init__(self, top: int | None, per: str, thresholds: Thresholds | None = None) -> None:
         self.top = top
+        self.thresholds = thresholds
         self.per = per  # what a block stands for
 
     def add(self, result: Classification) -> None:
         """Prints the block."""
         typer.echo(f"{result.source}{self._part(result)}")
         for label, probability in islice(result.as_dict().items(), self.top):
-            typer.echo(f"  {probability:.3f}  {'█' * round(probability * BAR_WIDTH):<{BAR_WIDTH}}  {label}")
+            bar = f"{'█' * round(probability * BAR_WIDTH):<{BAR_WIDTH}}"
+            typer.echo(f"  {probability:.3f}  {bar}  {self._side(label, probability)}{label}")
         if result.meta.note:
             typer.echo(f"  note: {result.meta.note}")
+
+    def _side(self, label: str, probability: float) -> str:
+        """`above`, `below` or a dash, as a column; nothing without thresholds."""
+        return f"{self.thresholds.verdict(label, probability) or '–':<5}  " if self.thresholds else ""
 
     def _part(self, result: Classification) -> str:
         """Which part of its source, or how much around it, the result is about."""
@@ -64,15 +73,23 @@ class TextRows:
 class JsonRows:
     """One document; its `results` are written as they come."""
 
-    def __init__(self, model: Model, multilabel: bool, top: int | None) -> None:
+    def __init__(self, model: Model, multilabel: bool, top: int | None, thresholds: Thresholds | None = None) -> None:
         self.top = top
+        self.thresholds = thresholds
         self.any = False
         head = {"model": model.name, "notice": model.notice, "engine": model.engine.name, "multilabel": multilabel}
         sys.stdout.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "results": [')
 
     def add(self, result: Classification) -> None:
-        """{source, frame_index and the other COLUMNS, probabilities: {label: probability, falling}}."""
-        self._write({**describe_origin(result), "probabilities": dict(islice(result.as_dict().items(), self.top))})
+        """{source, frame_index and the other COLUMNS, probabilities: {label: probability, falling}}.
+
+        With thresholds also {thresholds: {label: "above", "below", or null for a label without one}}.
+        """
+        row: dict[str, Any] = describe_origin(result)
+        row["probabilities"] = dict(islice(result.as_dict().items(), self.top))
+        if self.thresholds:
+            row["thresholds"] = {label: self.thresholds.verdict(label, p) for label, p in row["probabilities"].items()}
+        self._write(row)
 
     def fail(self, failed: Failed) -> None:
         """{source, error, hint}."""
@@ -89,18 +106,21 @@ class JsonRows:
 
 
 class CsvRows:
-    """A line a label: source, frame_index, rank, label, probability, then the rest of COLUMNS."""
+    """A line a label: source, frame_index, rank, label, probability, with thresholds its side, the rest of COLUMNS."""
 
-    def __init__(self, top: int | None) -> None:
+    def __init__(self, top: int | None, thresholds: Thresholds | None = None) -> None:
         self.top = top
+        self.thresholds = thresholds
         self.writer = csv.writer(sys.stdout, lineterminator="\n")
-        self.writer.writerow([*COLUMNS[:2], "rank", "label", "probability", *COLUMNS[2:]])
+        side = ["threshold"] if thresholds else []
+        self.writer.writerow([*COLUMNS[:2], "rank", "label", "probability", *side, *COLUMNS[2:]])
 
     def add(self, result: Classification) -> None:
         """The picture's lines, by falling probability; frame_index is empty where they stand for several frames."""
         origin = list(describe_origin(result).values())
         for rank, (label, probability) in enumerate(islice(result.as_dict().items(), self.top), start=1):
-            self.writer.writerow([*origin[:2], rank, label, probability, *origin[2:]])
+            side = [self.thresholds.verdict(label, probability)] if self.thresholds else []
+            self.writer.writerow([*origin[:2], rank, label, probability, *side, *origin[2:]])
         sys.stdout.flush()
 
     def fail(self, failed: Failed) -> None:

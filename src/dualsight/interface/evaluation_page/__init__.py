@@ -1,0 +1,1 @@
+"""An evaluation as one HTML page: tables and curves, which need nothing from outside."""
