@@ -1,0 +1,209 @@
+"""`dualsight adapt train` and `adapt predict`: a small classifier on embeddings, learnt from labelled pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from dualsight.interface.cli.deidentify import Deidentify, hide_results, read_key_if
+from dualsight.interface.cli.exits import FAILURE
+from dualsight.interface.cli.options import (
+    AsCsv,
+    AsJson,
+    Images,
+    ModelName,
+    Mpp,
+    Per,
+    PlaneName,
+    Pool,
+    Series,
+    SquarePixels,
+    StepMm,
+    Study,
+    TilePx,
+    WindowName,
+    check_one_of,
+    count_results,
+    find_images,
+    narrow_sources,
+    open_model,
+    read_reading,
+)
+from dualsight.interface.cli.stderr import show_error, show_line, show_progress, waiting
+from dualsight.interface.cli.whole_file import check_place
+
+if TYPE_CHECKING:
+    from dualsight.image.reading import Reading
+    from dualsight.learn.adapt.train import Estimate, Trained
+    from dualsight.learn.embedded import EmbeddedManifest
+    from dualsight.learn.manifest import Manifest
+    from dualsight.task.model import Model
+
+commands = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="A small classifier on embeddings, learnt from labelled pictures."
+)
+
+
+@commands.command("train")
+def train(
+    manifest: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST.csv",
+            help="a table with columns path and label (several labels joined by |); patient and split are used",
+            show_default=False,
+        ),
+    ],
+    kind: Annotated[
+        Literal["linear", "knn", "mlp", "tip"],
+        typer.Option(help="logistic regression, k nearest neighbours, one hidden layer, or Tip-Adapter"),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="ADAPTER", help="a .safetensors")],
+    label_column: Annotated[str, typer.Option(metavar="NAME", help="the column of labels")] = "label",
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="vectors that `dualsight embed MANIFEST.csv -o FILE` wrote: embed nothing"),
+    ] = None,
+    template: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="of tip: a prompt with {label} in it; several are averaged")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of whatever is left to chance")] = 0,
+    window: WindowName = "auto",
+    square_pixels: SquarePixels = False,
+    plane: PlaneName = None,
+    step_mm: StepMm = None,
+    tile_px: TilePx = 480,
+    mpp: Mpp = None,
+    model: ModelName = "demo",
+) -> None:
+    """Learn labels from embeddings; print figures on held-out examples, and write the adapter with its thresholds.
+
+    \b
+    Example:
+      dualsight adapt train chest.csv --kind linear -o chest.safetensors
+    """
+    if output.suffix.lower() != ".safetensors":
+        raise typer.BadParameter(f"{output} does not end in .safetensors", param_hint="--output")
+    if template and kind != "tip":
+        raise typer.BadParameter("only tip reads words", param_hint="--template")
+    check_place(output)
+    reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
+
+    from dualsight.learn.adapt import save_adapter, train_adapter
+    from dualsight.learn.manifest import read_manifest
+
+    examples = read_manifest(manifest, label_column=label_column)
+    encoder = open_model(model)
+    embedded = _embed(encoder, examples, embeddings, reading)
+    with waiting("learning"):
+        trained = train_adapter(encoder, embedded, kind, seed=seed, templates=template or ("{label}",))
+    save_adapter(trained.adapter, output)
+    for line in _describe(trained):
+        typer.echo(line)
+    show_line(f"the adapter is in {output}")
+    if embedded.failed:
+        raise typer.Exit(FAILURE)
+
+
+def _embed(model: Model, manifest: Manifest, vectors: Path | None, reading: Reading) -> EmbeddedManifest:
+    """The manifest's vectors, from a file or made now; pictures that fail are told by name."""
+    from dualsight.errors import ManifestError
+    from dualsight.learn.embedded import collect, match, pictures
+    from dualsight.learn.vector_file import read_vectors
+
+    if vectors is not None:
+        return match(manifest, read_vectors(vectors), fingerprint=model.fingerprint)
+    stream = model.embed(pictures(manifest), reading=reading)
+    shown = show_progress(stream, "embedding", total=len(manifest.examples))
+    embedded = collect(manifest, shown, width=model.config.dual.projection)
+    for error in embedded.failed:
+        show_error(str(error), error.hint)
+    if not len(embedded.vectors):
+        raise ManifestError(f"{manifest.path}: none of its {len(embedded.failed)} pictures can be used")
+    return embedded
+
+
+def _describe(trained: Trained) -> Iterator[str]:
+    held, adapter = trained.held_out, trained.adapter
+    yield (
+        f"learnt from {trained.n_train:,} examples; measured on {held.n:,} held-out ones of {held.patients:,} patients "
+        "(95 % intervals: bootstrap over patients)"
+    )
+    if held.accuracy is not None:
+        yield f"  accuracy  {_interval(held.accuracy)}"
+    if held.mean_auc is not None:
+        yield f"  mean AUC  {_interval(held.mean_auc)}"
+    yield f"  {'AUC':>8}  {'youden':>8}  {'sens90':>8}  label"
+    for label, auc in held.auc.items():
+        cuts = adapter.thresholds.get(label)
+        figures = (auc, cuts and cuts.youden, cuts and cuts.sens90)
+        yield "  " + "  ".join(f"{'–' if figure is None else f'{figure:.3f}':>8}" for figure in figures) + f"  {label}"
+    if None in held.auc.values() or len(adapter.thresholds) < len(adapter.labels):
+        yield "  –: all or none of the held-out examples have the label"
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+@commands.command("predict")
+def predict(
+    images: Images,
+    adapter: Annotated[Path, typer.Option(metavar="ADAPTER", help="what `adapt train` wrote")],
+    top: Annotated[int | None, typer.Option(min=1, help="only the N most probable labels")] = None,
+    per: Per = "image",
+    pool: Pool = "mean",
+    window: WindowName = "auto",
+    square_pixels: SquarePixels = False,
+    plane: PlaneName = None,
+    step_mm: StepMm = None,
+    tile_px: TilePx = 480,
+    mpp: Mpp = None,
+    study: Study = None,
+    series: Series = None,
+    deidentify: Deidentify = False,
+    model: ModelName = "demo",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Probabilities of an adapter's labels for pictures, and whether they reach its thresholds. Never a diagnosis.
+
+    above_youden is the cut to rule in (greatest sensitivity + specificity), above_sens90 the one to rule out: below it
+    lie a tenth of the positives at most, as far as the held-out examples told.
+
+    \b
+    Example:
+      dualsight adapt predict new/ --adapter chest.safetensors --json
+    """
+    check_one_of(as_json, as_csv)
+    reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
+    key = read_key_if(deidentify)
+    images = narrow_sources(images, study, series)
+
+    from dualsight.interface.cli.adapt_rows import CsvRows, JsonRows, TextRows
+    from dualsight.learn.adapt import load_adapter
+    from dualsight.task.embed import Failed
+
+    learnt = load_adapter(adapter)
+    encoder = open_model(model)
+    stream = learnt.iter_predict(encoder, find_images(images, key), per=per, pool=pool, reading=reading)
+    multilabel = learnt.is_multilabel
+    rows = JsonRows(encoder, multilabel, top) if as_json else CsvRows(top) if as_csv else TextRows(top, per)
+    done = failed = 0
+    results = hide_results(stream, key)
+    for item in show_progress(results, "predicting", total=count_results(images, per), beside_output=True):
+        if isinstance(item, Failed):
+            failed += 1
+            show_error(str(item.error), item.error.hint)
+            rows.fail(item)
+        else:
+            done += 1
+            rows.add(item)
+    rows.close()
+    if not done and not failed:
+        show_error("no pictures found")
+    if failed or not done:
+        raise typer.Exit(FAILURE)

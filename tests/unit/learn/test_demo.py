@@ -1,0 +1,49 @@
+"""The demonstration model's pieces fit together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dualsight.checkpoint.config import parse_config
+from dualsight.learn import demo
+from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw, draw_many
+
+
+def test_phantoms_are_their_numbers() -> None:
+    for modality in MODALITIES:
+        first = draw(modality, modality.views[0], modality.findings[0], patient=HELD_OUT, size=64)
+        again = draw(modality, modality.views[0], modality.findings[0], patient=HELD_OUT, size=64)
+        assert np.array_equal(first.pixels, again.pixels)
+        assert first.pixels.shape == (64, 64, 3)
+        assert first.box is not None
+        left, top, right, bottom = first.box
+        assert first.mask[top:bottom, left:right].sum() == first.mask.sum()
+    drawn = list(draw_many(5, 20, size=64))
+    assert [p.modality for p in drawn[:10]] == list(MODALITIES)
+    assert {p.finding is None for p in drawn} == {True, False}
+
+
+def test_the_demo_batches_hold_pictures_with_their_captions() -> None:
+    config = parse_config(demo.CONFIG)
+    images = np.zeros((demo.BATCH, 112, 112, 3), np.uint8)
+    images[0] = 255
+    captions = [["white"] * demo.CAPTIONS_EACH] + [["black"] * demo.CAPTIONS_EACH] * (demo.BATCH - 1)
+    classes = np.arange(demo.BATCH) % 7
+    batch = next(demo.batches(demo.Drawn(images, captions, classes), config, np.random.default_rng(0)))
+    assert len(batch.input_ids) == demo.BATCH + len(demo.CLASSES)
+    assert sorted(batch.classes.tolist()) == sorted(classes.tolist())
+    white = batch.pixels.mean((1, 2, 3)) > 0
+    assert int(white.sum()) == 1
+    assert len(set(batch.labels[~white].tolist())) == 1
+    assert batch.labels[white].item() != batch.labels[~white][0].item()
+    top = (1 - np.array(config.preprocessing.mean)) / np.array(config.preprocessing.std)
+    np.testing.assert_allclose(batch.pixels[white][0].mean((1, 2)), top, rtol=1e-5)
+
+
+def test_a_drawn_chunk_knows_its_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "CHUNK", 12)
+    drawn = demo.draw_chunk((0, 1))
+    assert drawn.images.shape == (12, 112, 112, 3)
+    for phantom, number in zip(draw_many(0, 12, size=16), drawn.classes, strict=True):
+        assert demo.CLASSES[number] == (phantom.modality, phantom.finding)
