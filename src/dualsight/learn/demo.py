@@ -16,7 +16,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +27,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dualsight.checkpoint.config import ModelConfig, parse_config
 from dualsight.checkpoint.save import write_weights
+from dualsight.engine.torch import has_bfloat16
 from dualsight.image.prepare import resize
 from dualsight.learn.card import Training, card
-from dualsight.learn.fit import Batch, FitConfig, fit
 from dualsight.learn.phantom.base import Modality
 from dualsight.learn.phantom.captions import caption
 from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw_many
+from dualsight.learn.train.loop import Batch, fit
+from dualsight.learn.train.recipe import Recipe
 from dualsight.learn.zero_shot import ZeroShotReport, measure
 from dualsight.model.dual import DualEncoder
 from dualsight.task.model import load
@@ -45,6 +47,18 @@ EPOCHS = 3.8
 CHUNK = 500
 CAPTIONS_EACH = 4  # different wordings drawn for each picture
 MEASURED = 3_000  # held-out phantoms
+RECIPE = Recipe(
+    epochs=EPOCHS,
+    batch=BATCH,
+    optimizer="muon",
+    learning_rate=1e-3,
+    final_learning_rate=0.0,
+    warmup_steps=100,
+    weight_decay=0.05,
+    betas=(0.9, 0.98),
+    clip_norm=1.0,
+    ema_decay=0.995,
+)
 
 CONFIG = """\
 # dualsight's demonstration model: MedImageInsight's architecture, small.
@@ -169,12 +183,6 @@ def batches(drawn: Drawn, config: ModelConfig, rng: np.random.Generator) -> Iter
             )
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 matrices; without, it would only be slower."""
-    found = torch.cpu.get_capabilities()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))
-
-
 def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: Console) -> None:
     """Draws, trains and writes the checkpoint: config.yaml, model.safetensors and training.json.
 
@@ -185,13 +193,14 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
     config = parse_config(CONFIG)
     model = DualEncoder(config.dual)
     rng = np.random.default_rng([seed, 1])
-    fitting = FitConfig(steps=int(pictures * EPOCHS / BATCH), bfloat16=has_bfloat16())
+    steps = int(pictures * EPOCHS / BATCH)
+    recipe = replace(RECIPE, precision="bfloat16" if has_bfloat16() else "float32")
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console)
     with bar as progress:
         drawn = draw_all(pictures, seed, progress)
-        task = progress.add_task("training", total=fitting.steps)
+        task = progress.add_task("training", total=steps)
         losses = []
-        for step in fit(model, batches(drawn, config, rng), fitting):
+        for step in fit(model, batches(drawn, config, rng), recipe, steps):
             losses.append(step.loss)
             progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-50:]):.3f}")
     training = Training(
@@ -202,7 +211,7 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
         minutes=round((time.monotonic() - started) / 60, 1),
         cores=os.cpu_count() or 1,
         processor=_processor(),
-        precision="bfloat16" if fitting.bfloat16 else "float32",
+        precision=recipe.precision,
         final_loss=round(float(np.mean(losses[-50:])), 4),
     )
     write(folder, model, training)

@@ -1,0 +1,81 @@
+"""A state taken up again is the same run, to the bit; one of another run is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from dualsight.errors import TrainingError
+from dualsight.learn.train.distributed import Processes
+from dualsight.learn.train.loop import Batch, Trainer
+from dualsight.learn.train.recipe import Recipe
+from dualsight.learn.train.state import has_state, load_state, save_state
+from dualsight.model.config import DaViTConfig, DualConfig, TextConfig
+from dualsight.model.dual import DualEncoder
+
+TINY = DualConfig(
+    image=DaViTConfig(widths=(8,), depths=(2,), heads=(2,), groups=(2,), patch_size=(4,), patch_stride=(4,),
+                      patch_padding=(0,), patch_prenorm=(False,), window=4, drop_path_rate=0.5),
+    text=TextConfig(width=8, heads=2, layers=1, vocabulary=16, context_length=4, autoregressive=False),
+    projection=8,
+    image_size=(16, 16),
+)  # fmt: skip
+ALONE = Processes(rank=0, count=1, device=torch.device("cpu"))
+RUN = {"seed": "1"}
+
+
+def batches(start: int) -> Iterator[Batch]:
+    for step in range(start, 8):
+        generator = torch.Generator().manual_seed(step)
+        ids = torch.tensor([[1, i + 2, 15] for i in range(6)])
+        pixels = torch.randn(6, 3, 16, 16, generator=generator)
+        yield Batch(pixels, ids, torch.ones_like(ids), torch.arange(6), torch.arange(6))
+
+
+def begin(recipe: Recipe) -> Trainer:
+    torch.manual_seed(0)
+    return Trainer(DualEncoder(TINY), recipe, 8, seed=3)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("at", [1, 3, 7])
+def test_going_on_gives_the_same_bits(tmp_path: Path, optimizer: str, at: int) -> None:
+    recipe = Recipe(optimizer=optimizer, learning_rate=1e-2, micro_batch=4)
+    never = begin(recipe)
+    for batch in batches(0):
+        never.step(batch)
+        if never.done == at:
+            save_state(tmp_path, never, RUN, ALONE)
+    again = begin(recipe)
+    load_state(tmp_path, again, RUN)
+    assert again.done == at
+    for batch in batches(at):
+        again.step(batch)
+    assert again.done == never.done
+    for name, parameter in never.parameters.items():
+        assert torch.equal(parameter, again.parameters[name]), name
+        assert torch.equal(never.average[name], again.average[name]), name
+
+
+def test_the_last_two_are_kept_and_the_last_one_is_taken(tmp_path: Path) -> None:
+    trainer = begin(Recipe())
+    assert not has_state(tmp_path)
+    for batch in batches(0):
+        trainer.step(batch)
+        save_state(tmp_path, trainer, RUN, ALONE)
+    (tmp_path / ".step-00000009.part").mkdir()  # one that was being written when the run was killed
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-00000007", "step-00000008"]
+    again = begin(Recipe())
+    load_state(tmp_path, again, RUN)
+    assert again.done == 8
+
+
+def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
+    trainer = begin(Recipe())
+    trainer.step(next(batches(0)))
+    save_state(tmp_path, trainer, {"seed": "1", "recipe": "a", "data": "x"}, ALONE)
+    with pytest.raises(TrainingError, match="of another run: data, seed changed since"):
+        load_state(tmp_path, begin(Recipe()), {"seed": "2", "recipe": "a", "data": "y"})
