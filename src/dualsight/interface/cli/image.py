@@ -102,7 +102,7 @@ def show(
         raise typer.BadParameter(f"{output} does not end in .png", param_hint="--output")
     check_place(output)
     reading = read_reading(window, square_pixels, plane, None, tile_px, mpp)
-    chosen = _pick(_only_item(image), reading, frame)
+    chosen = pick_frame(only_item(image), reading, frame)
     pixels = chosen.pixels if full_size else _as_seen(chosen, model)
     height, width, _ = pixels.shape
     said = {
@@ -168,9 +168,9 @@ def _line(label: str, value: str) -> str:
     return f"{label:<{LABEL_WIDTH}}{value}"
 
 
-def _only_item(image: str) -> Item:
-    """Raises BadParameter for a folder or archive of several files."""
-    items = find_images([image])
+def only_item(image: str, key: bytes | None = None) -> Item:
+    """The one file that a word names. Raises BadParameter for a folder or archive of several files."""
+    items = find_images([image], key)
     item = next(items, None)
     if item is None:
         raise typer.BadParameter(f"no picture in {image}", param_hint="IMAGE")
@@ -179,7 +179,7 @@ def _only_item(image: str) -> Item:
     return item
 
 
-def _pick(item: Item, reading: Reading, number: int | None) -> Frame:
+def pick_frame(item: Item, reading: Reading, number: int | None) -> Frame:
     """The frame of that number, or the middle one. Raises BadParameter where there is none, ImageError."""
     last = None
     for last in item.frames(reading):

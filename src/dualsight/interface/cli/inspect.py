@@ -11,6 +11,9 @@ import typer
 from dualsight.interface.cli.whole_file import check_place
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dualsight.model.config import DaViTConfig, DualConfig
     from dualsight.task.inspect.report import Report
 
@@ -30,6 +33,12 @@ def inspect(
     weights: Annotated[bool, typer.Option("--weights", help="list every tensor of the checkpoint")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="beside DaViT Tiny, Small and Base")] = False,
     html: Annotated[Path | None, typer.Option(help="write the walk of --image as one page here")] = None,
+    attention: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write the attention of each stage for --image as a .png here")
+    ] = None,
+    at: Annotated[
+        str, typer.Option(metavar="X,Y", help="the token whose attention is shown, as parts of the picture, 0 to 1")
+    ] = "0.5,0.5",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Look inside a model: stages, sizes and costs; a picture and texts on their way to a probability.
@@ -42,8 +51,14 @@ def inspect(
     """
     if html is not None and image is None:
         raise typer.BadParameter("the page shows a picture's walk: give one with --image", param_hint="--html")
-    if html is not None:
-        check_place(html)
+    if attention is not None and image is None:
+        raise typer.BadParameter("attention is that of a picture: give one with --image", param_hint="--attention")
+    if attention is not None and attention.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{attention} does not end in .png", param_hint="--attention")
+    place = _place(at)
+    for output in (html, attention):
+        if output is not None:
+            check_place(output)
     from rich.console import Console
 
     report = _report(model, image, text or [], weights=weights, peers=compare)
@@ -60,6 +75,33 @@ def inspect(
 
         write_html(report, html)
         Console(stderr=True, highlight=False).print(f"the walk is in {html}", markup=False)
+    if attention is not None and report.image is not None:
+        _write_attention(model, report.image.resized, place, attention)
+        Console(stderr=True, highlight=False).print(f"the attention is in {attention}", markup=False)
+
+
+def _place(text: str) -> tuple[float, float]:
+    """Raises BadParameter for no two numbers."""
+    try:
+        x, y = (float(number) for number in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not X,Y, for example 0.5,0.5", param_hint="--at") from None
+    return x, y
+
+
+def _write_attention(where: str, resized: NDArray[np.uint8], at: tuple[float, float], output: Path) -> None:
+    from PIL import Image
+
+    from dualsight.image.prepare import normalise
+    from dualsight.interface.attention_sheet import draw_attention
+    from dualsight.interface.cli.whole_file import whole_file
+    from dualsight.task.explain.attention import attention
+    from dualsight.task.model import load
+
+    model = load(where)
+    stages = attention(model, normalise(resized, model.config.preprocessing), at)
+    with whole_file(output) as file:
+        Image.fromarray(draw_attention(resized, stages)).save(file, "PNG")
 
 
 def _report(where: str, image: Path | None, texts: list[str], *, weights: bool, peers: bool) -> Report:

@@ -1,0 +1,93 @@
+"""Explanations into files: a drawn overlay, the bare maps, or a DICOM Secondary Capture, by the file's suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import typer
+
+from dualsight.image.dicom_file import open_dicom
+from dualsight.image.limits import Limits
+from dualsight.image.secondary_capture import secondary_capture
+from dualsight.image.source import Item
+from dualsight.interface.cli.whole_file import whole_file
+from dualsight.interface.overlay import RESEARCH, draw_overlay
+from dualsight.task.explain.explain import Explanation
+
+SUFFIXES = (".png", ".npy", ".npz", ".dcm")
+
+
+def check_output(output: Path) -> None:
+    """Raises BadParameter for a suffix that says no format."""
+    if output.suffix.lower() not in SUFFIXES:
+        message = f"{output} ends in none of {', '.join(SUFFIXES)}"
+        raise typer.BadParameter(message, param_hint="--output")
+
+
+def write_explanations(explanations: Sequence[Explanation], output: Path, item: Item, key: bytes | None) -> None:
+    """All maps of one frame of `item` into one file. key: of `--deidentify`.
+
+    Raises BadParameter for a .dcm of what is no DICOM, OutputError where the file cannot be written.
+    """
+    match output.suffix.lower():
+        case ".png":
+            _write_png(explanations, output)
+        case ".npy":
+            with whole_file(output) as file:
+                np.save(file, np.stack([explanation.map for explanation in explanations]), allow_pickle=False)
+        case ".npz":
+            _write_npz(explanations, output)
+        case _:
+            _write_dicom(explanations, output, item, key)
+
+
+def _write_png(explanations: Sequence[Explanation], output: Path) -> None:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    chunks = PngInfo()
+    chunks.add_itxt("Description", _described(explanations))
+    with whole_file(output) as file:
+        Image.fromarray(draw_overlay(explanations)).save(file, "PNG", pnginfo=chunks)
+
+
+def _write_npz(explanations: Sequence[Explanation], output: Path) -> None:
+    """maps float32 [n, H, W]; of each its label, similarity and unit."""
+    with whole_file(output) as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            maps=np.stack([explanation.map for explanation in explanations]),
+            labels=np.array([explanation.label for explanation in explanations]),
+            against=np.array([", ".join(explanation.against) for explanation in explanations]),
+            similarities=np.array([explanation.similarity for explanation in explanations]),
+            units=np.array([explanation.unit for explanation in explanations]),
+            method=np.array(explanations[0].method),
+            model=np.array(explanations[0].model),
+        )
+
+
+def _write_dicom(explanations: Sequence[Explanation], output: Path, item: Item, key: bytes | None) -> None:
+    if explanations[0].frame.meta.format != "DICOM":
+        message = "the picture is no DICOM, so there is no study that a .dcm could belong to"
+        raise typer.BadParameter(message, param_hint="--output")
+    with open_dicom(item.load(), item.name, Limits()) as original:
+        made = secondary_capture(
+            draw_overlay(explanations),
+            original.header,
+            series="heat map, not a diagnosis",
+            derivation=_described(explanations),
+            now=datetime.now(),
+            key=key,
+        )
+    with whole_file(output) as file:
+        made.save_as(file, enforce_file_format=True)
+
+
+def _described(explanations: Sequence[Explanation]) -> str:
+    """How the file was made, without the picture's name, which may be a patient's."""
+    first = explanations[0]
+    return f"dualsight explain: method {first.method}, model {first.model}; {first.notice or RESEARCH}"

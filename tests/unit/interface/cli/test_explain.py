@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+
+from dicom_files import PATIENT, dicom_bytes
+
+KEY = {"DUALSIGHT_DEIDENTIFY_KEY": "sixteen bytes and more"}
+
+
+@pytest.fixture
+def slice_(tmp_path: Path) -> Path:
+    path = tmp_path / "Doe_Jane.dcm"
+    values = np.random.default_rng(0).integers(0, 900, (20, 30)).astype(np.int16)
+    path.write_bytes(dicom_bytes(values, StudyInstanceUID="1.2.99", SOPInstanceUID="1.2.99.1"))
+    return path
+
+
+def test_overlay_and_json(run, weights: Path, picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "overlay.png"
+    result = run("explain", picture, "--labels", "a,b", "--model", weights, "-o", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    said = json.loads(result.stdout)
+    assert (said["source"], said["height"], said["width"]) == (str(picture), 40, 50)
+    assert [(m["label"], m["against"]) for m in said["maps"]] == [("a", ["b"]), ("b", ["a"])]
+    assert said["maps"][0]["similarity"] == pytest.approx(-said["maps"][1]["similarity"], abs=1e-6)
+    with Image.open(out) as sheet:
+        assert sheet.width > 3 * 320 and "no output is a diagnosis" in sheet.info["Description"]
+        assert str(picture) not in str(sheet.info)
+
+
+def test_lines(run, weights: Path, picture: Path) -> None:
+    result = run(
+        "explain",
+        picture,
+        "--labels",
+        "a",
+        "--against",
+        "b",
+        "--text",
+        "a whole sentence",
+        "--method",
+        "grad-cam",
+        "--model",
+        weights,
+    )
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == str(picture) and len(lines) == 3
+    assert " a against b: hottest at x " in lines[1] and " a whole sentence: " in lines[2]
+
+
+def test_bare_maps(run, weights: Path, picture: Path, tmp_path: Path) -> None:
+    npy, npz = tmp_path / "map.npy", tmp_path / "map.npz"
+    for out in (npy, npz):
+        words = ("--labels", "a,b", "--text", "c", "--method", "token-shares", "--model", weights, "-o", out)
+        assert run("explain", picture, *words).exit_code == 0
+    maps = np.load(npy, allow_pickle=False)
+    assert maps.shape == (3, 40, 50) and maps.dtype == np.float32
+    with np.load(npz, allow_pickle=False) as arrays:
+        assert np.array_equal(arrays["maps"], maps)
+        assert list(arrays["labels"]) == ["a", "b", "c"] and list(arrays["against"]) == ["b", "a", ""]
+
+
+def test_like_another_picture(run, weights: Path, picture: Path, other: Path) -> None:
+    result = run("explain", picture, "--like", other, "--model", weights, "--method", "grad-cam")
+    assert result.exit_code == 0, result.stderr
+    assert f"like {other}" in result.stdout
+
+
+def test_secondary_capture(run, weights: Path, slice_: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.dcm"
+    result = run("explain", slice_, "--labels", "a,b", "--model", weights, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    made = pydicom.dcmread(out)
+    assert made.StudyInstanceUID == "1.2.99" and made.PatientName == PATIENT
+    assert made.pixel_array.shape[2] == 3
+
+
+def test_deidentified(run, weights: Path, slice_: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(*next(iter(KEY.items())))
+    for name in ("out.dcm", "out.png", "out.npz"):
+        out = tmp_path / name
+        result = run(
+            "explain",
+            slice_,
+            "--labels",
+            "a,b",
+            "--like",
+            slice_,
+            "--model",
+            weights,
+            "-o",
+            out,
+            "--deidentify",
+            "--method",
+            "grad-cam",
+            "--json",
+        )
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)["source"].startswith("hmac-")
+        for text in ("Doe", "Jane", "1.2.99", "4711"):
+            assert text not in result.stdout and text not in result.stderr
+            assert text.encode() not in out.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "give what to explain"),
+        (("--labels", "a,,b"), "blank label"),
+        (("--text", "a", "--against", "b"), "only --labels are explained against"),
+        (("--labels", "a", "--method", "magic"), "no method"),
+        (("--labels", "a", "-o", "out.jpg"), "ends in none of"),
+        (("--labels", "a", "--frame", "7"), "has 1 frames"),
+    ],
+)
+def test_what_cannot_be_meant(run, weights: Path, picture: Path, words: tuple[str, ...], said: str) -> None:
+    result = run("explain", picture, *words, "--model", weights)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_no_study_for_a_png(run, weights: Path, picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.dcm"
+    result = run("explain", picture, "--labels", "a", "--model", weights, "-o", out)
+    assert result.exit_code == 2 and "no study" in result.stderr and not out.exists()
+
+
+def test_errors_of_pictures_and_labels(run, weights: Path, broken: Path, picture: Path, tmp_path: Path) -> None:
+    result = run("explain", broken, "--labels", "a", "--model", weights)
+    assert result.exit_code == 1 and f"error: {broken}: " in result.stderr
+    result = run("explain", picture, "--labels", "a,a", "--model", weights)
+    assert result.exit_code == 1 and "comes twice" in result.stderr
+    result = run("explain", tmp_path, "--labels", "a", "--model", weights)
+    assert result.exit_code == 2 and "several files" in result.stderr
