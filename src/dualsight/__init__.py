@@ -13,15 +13,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dualsight.interface.client.async_client import AsyncClient
+    from dualsight.interface.client.client import Client
     from dualsight.interface.medimageinsight import MedImageInsight
+    from dualsight.store.index import Index
+    from dualsight.task.explain.explain import explain
     from dualsight.task.model import Model, load
 
 __version__ = "0.1.0.dev0"
-__all__ = ["MedImageInsight", "Model", "__version__", "errors", "image", "load"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Index",
+    "MedImageInsight",
+    "Model",
+    "__version__",
+    "errors",
+    "explain",
+    "image",
+    "load",
+]
 
 _HOME = {
+    "AsyncClient": "dualsight.interface.client.async_client",
+    "Client": "dualsight.interface.client.client",
+    "Index": "dualsight.store.index",
     "MedImageInsight": "dualsight.interface.medimageinsight",
     "Model": "dualsight.task.model",
+    "explain": "dualsight.task.explain.explain",
     "load": "dualsight.task.model",
 }
 

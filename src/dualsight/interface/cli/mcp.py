@@ -1,0 +1,105 @@
+"""`dualsight mcp`: the model as tools for agents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dualsight.interface.cli.options import ModelName, open_model
+from dualsight.interface.cli.stderr import show_line
+
+if TYPE_CHECKING:
+    from dualsight.learn.adapt import Adapter
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")  # as a Host header has them
+ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
+
+
+def mcp(
+    root: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="files below it may be opened; may be given again. Without it none"),
+    ] = None,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="an adapter for the tool adapter_classify; may be given again"),
+    ] = None,
+    http: Annotated[bool, typer.Option("--http", help="streamable HTTP at /mcp, instead of stdin and stdout")] = False,
+    host: Annotated[str, typer.Option(help="with --http: the address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="with --http; 0 for any that is free")] = 8001,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="with --http: who may ask; needed beyond this machine"),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="with --http: a name by which clients reach this machine"),
+    ] = None,
+    model: ModelName = "demo",
+) -> None:
+    """Tools for agents, by the Model Context Protocol: classify and embed files below the folders given.
+
+    \b
+    Example, as an agent's host starts it:
+      dualsight mcp --root ~/pictures
+    """
+    names = _check_http(http, host, keys, allowed_host or [])
+    files = _name_files(adapter or [])
+    try:
+        from dualsight.interface.mcp.server import build_server, serve_http
+    except ImportError as error:
+        from dualsight.errors import MissingExtra
+
+        raise MissingExtra(f"`dualsight mcp` needs {error.name}", hint="pip install 'dualsight[mcp]'") from None
+    from dualsight.interface.mcp.catalogue import zeroshot_label_examples
+    from dualsight.interface.mcp.pictures import PictureTools
+    from dualsight.interface.mcp.roots import Roots
+
+    roots = Roots(root or [])
+    heads = _load_heads(files)
+    encoder = open_model(model)
+    pictures = PictureTools(encoder, roots, heads)
+    server = build_server((zeroshot_label_examples, *pictures.tools), encoder.notice)
+    if not roots.folders:
+        show_line("no folder may be read: give --root FOLDER")
+    if http:
+        serve_http(server, host=host, port=port, keys=keys, names=names)
+    else:
+        server.run("stdio")
+
+
+def _name_files(adapters: list[str]) -> dict[str, Path]:
+    """Raises BadParameter for what is not NAME=FILE, or a name that comes twice."""
+    files: dict[str, Path] = {}
+    for text in adapters:
+        name, _, file = text.partition("=")
+        if not name or not file or name in files:
+            raise typer.BadParameter(f"{text!r} is not NAME=FILE with a name of its own", param_hint="--adapter")
+        files[name] = Path(file)
+    return files
+
+
+def _load_heads(files: dict[str, Path]) -> dict[str, Adapter]:
+    if not files:
+        return {}
+    from dualsight.learn.adapt import load_adapter
+
+    return {name: load_adapter(file) for name, file in files.items()}
+
+
+def _check_http(http: bool, host: str, keys: Path | None, allowed: list[str]) -> list[str]:
+    """The names under which requests may come. Raises BadParameter for what would let strangers in."""
+    if not http:
+        if keys is not None or allowed:
+            raise typer.BadParameter("only with --http", param_hint="--keys" if keys is not None else "--allowed-host")
+        return []
+    if host in LOOPBACK:
+        return [*LOOPBACK_NAMES, *allowed]
+    if keys is None:
+        raise typer.BadParameter(f"{host} can be reached from other machines: say who may ask", param_hint="--keys")
+    if host in ANY_ADDRESS and not allowed:
+        raise typer.BadParameter(f"{host} is no name that clients use: say under which", param_hint="--allowed-host")
+    return [*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host, *allowed]

@@ -1,0 +1,121 @@
+"""`dualsight serve` and `dualsight keys`: the server that existing clients know, and who may ask it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualsight.interface.cli.options import ModelName
+
+commands = typer.Typer(no_args_is_help=True, help="Keys of `dualsight serve`: names and hashes in a file.")
+
+KeyFileOption = Annotated[Path, typer.Option("--file", metavar="FILE", help="the key file")]
+
+
+def serve(
+    model: ModelName = "demo",
+    host: Annotated[str, typer.Option(help="beyond this machine a key file is needed")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
+    adapter: Annotated[Path | None, typer.Option(metavar="FILE", help="/score classifies with it")] = None,
+    keys: Annotated[Path | None, typer.Option(metavar="FILE", help="see `dualsight keys add`")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="let others in without a key")] = False,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="processes on one socket; one dies, one is started")] = 1,
+    deadline_s: Annotated[float, typer.Option("--deadline-s", min=0.1, help="for each request")] = 60.0,
+    max_body_mb: Annotated[int, typer.Option("--max-body-mb", min=1, max=2048, help="of one request")] = 64,
+    max_images: Annotated[int, typer.Option("--max-images", min=1, help="of one request")] = 64,
+    max_queue: Annotated[int, typer.Option("--max-queue", min=1, help="images in hand, of all requests")] = 256,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="PEM, with its chain")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="PEM")] = None,
+) -> None:
+    """Serve a model by HTTP: our own routes, and those of lion-ai, Azure and OpenAI. Logs on stderr.
+
+    \b
+    Example:
+      dualsight keys add ward7 --file keys.txt
+      dualsight serve --host 0.0.0.0 --keys keys.txt
+    """
+    _need_extra()
+    from dualsight.interface.http.app import Settings
+    from dualsight.interface.http.keys import is_loopback
+    from dualsight.interface.http.limits import ServerLimits
+    from dualsight.interface.http.run import Place, check
+    from dualsight.interface.http.run import serve as serve_until_ended
+    from dualsight.task.prepared import n_cores
+
+    limits = ServerLimits(
+        body_bytes=max_body_mb << 20,
+        bodies_bytes=max(512, 4 * max_body_mb) << 20,
+        images=max_images,
+        queued_images=max_queue,
+        deadline_s=deadline_s,
+    )
+    settings = Settings(
+        model=model,
+        adapter=adapter,
+        keys=keys,
+        local_only=is_loopback(host) and keys is None,
+        torch_threads=max(1, n_cores() // workers) if workers > 1 else None,
+        limits=limits,
+    )
+    place = Place(host=host, port=port, workers=workers, tls_cert=tls_cert, tls_key=tls_key)
+    check(place, settings, insecure=insecure)
+    serve_until_ended(place, settings)
+
+
+@commands.command()
+def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file: KeyFileOption) -> None:
+    """Make a key and print it, once: the file keeps only its hash. A running server takes it at once."""
+    _need_extra()
+    from dualsight.interface.cli.whole_file import check_place
+    from dualsight.interface.http.keys import add_key, new_key, read_hashes
+
+    check_place(file)
+    key = new_key()
+    _write(file, add_key(read_hashes(file) if file.exists() else {}, name, key))
+    typer.echo(key)
+
+
+@commands.command()
+def remove(name: Annotated[str, typer.Argument(help="whose key ends")], file: KeyFileOption) -> None:
+    """Take a key back. A running server refuses it from then on."""
+    _need_extra()
+    from dualsight.errors import ConfigError
+    from dualsight.interface.http.keys import read_hashes
+
+    hashes = read_hashes(file)
+    if name not in hashes:
+        raise ConfigError(f"{file}: no key {name}", hint="`dualsight keys list` shows the names")
+    _write(file, {other: hashed for other, hashed in hashes.items() if other != name})
+
+
+@commands.command("list")
+def show(file: KeyFileOption) -> None:
+    """Print the names of the keys."""
+    _need_extra()
+    from dualsight.interface.http.keys import read_hashes
+
+    for name in read_hashes(file):
+        typer.echo(name)
+
+
+def _write(file: Path, hashes: dict[str, str]) -> None:
+    from dualsight.interface.cli.whole_file import whole_file
+    from dualsight.interface.http.keys import as_text
+
+    with whole_file(file) as out:
+        out.write(as_text(hashes).encode())
+
+
+def _need_extra() -> None:
+    """Raises MissingExtra where the server's libraries are not installed."""
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        from dualsight.errors import MissingExtra
+
+        raise MissingExtra(f"the server needs {error.name}", hint="pip install 'dualsight[serve]'") from None

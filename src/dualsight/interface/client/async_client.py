@@ -1,0 +1,184 @@
+"""`dualsight.AsyncClient`: `Client` for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Literal, Self, TypeVar, overload
+
+from dualsight.errors import ImageError
+from dualsight.image.reading import Reading
+from dualsight.interface.client.answers import ModelInfo, Vectors
+from dualsight.interface.client.calls import READING, Calls, OnError, Per, keep
+from dualsight.interface.client.connection import (
+    PATIENCE_S,
+    TIMEOUT_S,
+    arguments,
+    check_address,
+    reply_of,
+    settings,
+    translated,
+)
+from dualsight.interface.client.exchange import Done, Exchange, Reply, Request, advance
+from dualsight.interface.client.key import find_key
+from dualsight.interface.client.upload import Batch, Images, batches
+from dualsight.task.classify import Classification
+from dualsight.task.embed import Embedded
+from dualsight.task.prepared import Failed
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """`Client` with the same methods to be awaited, and streams to be read with `async for`.
+
+    Pictures are read, and answers are taken apart, in a thread: the event loop only sends and receives.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        key: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        patience_s: float = PATIENCE_S,
+        insecure: bool = False,
+    ) -> None:
+        self.service = check_address(base_url)
+        self.timeout_s = timeout_s
+        key = find_key(self.service, key, insecure=insecure)
+        options = settings(self.service, key, timeout_s)
+        import httpx2
+
+        self._http = httpx2.AsyncClient(**options)
+        self._calls = Calls(self.service, patience_s=patience_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        await self._http.aclose()
+
+    async def model(self) -> ModelInfo:
+        """What the server says of its model."""
+        return await self._run(self._calls.model())
+
+    async def embed(
+        self, images: Images, *, per: Per = "image", reading: Reading = READING, batch_size: int = 8
+    ) -> AsyncIterator[Embedded | Failed]:
+        """`Model.embed`: a stream of embeddings in order; a bad picture is a `Failed` in its place. `meta` is empty."""
+        async for batch in _in_thread(images, batch_size):
+            for item in await self._run(self._calls.embed(batch, per=per, reading=reading)):
+                yield item
+
+    @overload
+    async def encode_image(
+        self,
+        images: Images,
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        per: Per = "image",
+        reading: Reading = READING,
+        batch_size: int = 8,
+    ) -> Vectors: ...
+
+    @overload
+    async def encode_image(
+        self,
+        images: Images,
+        *,
+        on_error: Literal["return"],
+        per: Per = "image",
+        reading: Reading = READING,
+        batch_size: int = 8,
+    ) -> list[Vectors | ImageError]: ...
+
+    async def encode_image(
+        self,
+        images: Images,
+        *,
+        on_error: OnError = "raise",
+        per: Per = "image",
+        reading: Reading = READING,
+        batch_size: int = 8,
+    ) -> Vectors | list[Vectors | ImageError]:
+        """`Model.encode_image`: float32 [n, D], or a list with on_error="return"."""
+        return await self._run(
+            self._calls.encode_image(images, on_error=on_error, per=per, reading=reading, batch_size=batch_size)
+        )
+
+    async def encode_text(self, texts: str | Sequence[str]) -> Vectors:
+        """`Model.encode_text`: float32 [n, D]."""
+        return await self._run(self._calls.encode_text(texts))
+
+    async def classify(
+        self,
+        images: Images,
+        labels: Sequence[str],
+        *,
+        multilabel: bool = False,
+        templates: Sequence[str] = ("{label}",),
+        on_error: OnError = "raise",
+        reading: Reading = READING,
+        batch_size: int = 8,
+    ) -> list[Classification | ImageError]:
+        """`Model.classify`: for each picture the labels by falling probability."""
+        stream = self.iter_classify(
+            images, labels, multilabel=multilabel, templates=templates, reading=reading, batch_size=batch_size
+        )
+        kept = [item async for result in stream for item in keep([result], on_error)]
+        return [item.error if isinstance(item, Failed) else item for item in kept]
+
+    async def iter_classify(
+        self,
+        images: Images,
+        labels: Sequence[str],
+        *,
+        multilabel: bool = False,
+        templates: Sequence[str] = ("{label}",),
+        reading: Reading = READING,
+        batch_size: int = 8,
+    ) -> AsyncIterator[Classification | Failed]:
+        """`classify` as a stream."""
+        async for batch in _in_thread(images, batch_size):
+            answer = self._calls.classify(batch, labels, multilabel=multilabel, templates=templates, reading=reading)
+            for item in await self._run(answer):
+                yield item
+
+    async def similarity(
+        self,
+        images: Images | None = None,
+        texts: str | Sequence[str] | None = None,
+        *,
+        reading: Reading = READING,
+        batch_size: int = 8,
+    ) -> Vectors:
+        """`Model.similarity`: cosines, float32, images × texts [n, m], or each with each other [n, n]."""
+        return await self._run(self._calls.similarity(images, texts, reading=reading, batch_size=batch_size))
+
+    async def _run(self, exchange: Exchange[T]) -> T:
+        reply: Reply | None = None
+        while True:
+            match await asyncio.to_thread(advance, exchange, reply):
+                case Request() as request:
+                    await asyncio.sleep(request.wait_s)
+                    reply = await self._send(request)
+                case Done(value=value):
+                    return value
+
+    async def _send(self, request: Request) -> Reply:
+        with translated(self.service, self.timeout_s):
+            return reply_of(await self._http.request(**arguments(request)))
+
+
+async def _in_thread(images: Images, size: int) -> AsyncIterator[Batch]:
+    stream = batches(images, size)
+    while batch := await asyncio.to_thread(next, stream, None):
+        yield batch

@@ -1,0 +1,123 @@
+"""A body of ours, JSON or multipart → one typed request and its pictures.
+
+application/json       {"images": [base64…], "labels": […]} ─┐
+                                                             ├──▶ request, pictures
+multipart/form-data    files `images`, fields repeated ──────┘
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, TypeVar, get_args, get_origin
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from dualsight.errors import MalformedRequest, UnsupportedBody
+from dualsight.interface.http.limits import ServerLimits
+from dualsight.interface.http.pictures import Picture
+
+M = TypeVar("M", bound=BaseModel)
+
+_JSON = "application/json"
+_FORM = "multipart/form-data"
+_IMAGES = "images"
+
+
+class _InMemory(MultiPartParser):
+    """Starlette's parser; no part of a patient's file reaches the disk."""
+
+    spool_max_size = 1 << 40
+
+
+async def read_request(request: Request, kind: type[M], limits: ServerLimits) -> tuple[M, Sequence[Picture]]:
+    """The request's fields, and its pictures: files of a form, base64 of JSON.
+
+    Raises RequestValidationError for fields that do not fit, MalformedRequest for no form, UnsupportedBody.
+    """
+    match request.headers.get("content-type", "").partition(";")[0].strip().lower():
+        case "application/json":
+            asked = _valid(kind, await request.body())
+            return asked, getattr(asked, _IMAGES, None) or []
+        case "multipart/form-data":
+            fields, files = await _parse_form(request, limits)
+            return _valid(kind, json.dumps(_typed(fields, kind))), files
+        case _:
+            raise UnsupportedBody("this content type is not taken", hint=f"send {_JSON} or {_FORM}")
+
+
+def openapi_body(kind: type[BaseModel]) -> dict[str, Any]:
+    """What OpenAPI says of a body that may come in both forms."""
+    schema = kind.model_json_schema()
+    files = {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "files"}
+    lists = {  # without a type, which cannot be told in a form
+        name: {"description": "text; repeated for several", "minItems": int(field.is_required())}
+        for name, field in kind.model_fields.items()
+        if _is_list(field.annotation)
+    }
+    form = {**schema, "properties": {**schema["properties"], **lists, _IMAGES: files}}
+    content = {_JSON: {"schema": schema}, _FORM: {"schema": form}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _valid(kind: type[M], body: bytes | str) -> M:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_input=False, include_url=False)) from None
+
+
+async def _parse_form(request: Request, limits: ServerLimits) -> tuple[list[tuple[str, str]], list[bytes]]:
+    body = await request.body()
+    _, options = parse_options_header(request.headers["content-type"])
+    if b"--" + options.get(b"boundary", b"") + b"--" not in body:  # the parser would take what there is of it
+        raise MalformedRequest("the form does not end", hint="the boundary of its content type closes it")
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = _InMemory(
+        request.headers,
+        stream(),
+        max_files=limits.images,
+        max_fields=limits.labels + limits.texts,
+        max_part_size=limits.body_bytes,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise MalformedRequest(f"no form: {error.message}") from None
+    try:
+        fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        uploads = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+        if any(name != _IMAGES for name, _ in uploads) or any(name == _IMAGES for name, _ in fields):
+            raise MalformedRequest(f"files, and nothing else, belong into the field `{_IMAGES}`")
+        # a file's name is the client's own affair, and may be a patient's: it goes nowhere
+        return fields, [await upload.read() for _, upload in uploads]
+    finally:
+        await form.close()
+
+
+def _typed(fields: list[tuple[str, str]], kind: type[BaseModel]) -> dict[str, Any]:
+    """Repeated fields as lists where the request has lists, `true` and `false` where it has booleans."""
+    typed: dict[str, Any] = {}
+    for name, text in fields:
+        field = kind.model_fields.get(name)
+        if field is not None and _is_list(field.annotation):
+            typed.setdefault(name, []).append(text)
+        elif name in typed:
+            raise MalformedRequest("a field that has one value comes twice")
+        elif field is not None and field.annotation is bool and text in ("true", "false"):
+            typed[name] = text == "true"
+        else:
+            typed[name] = text
+    return typed
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))

@@ -1,0 +1,81 @@
+"""The open re-host's contract (lion-ai): /predict, /encode, /health. A bad picture fails its whole request."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from dualsight.interface.http.asked import Lenient, TheClient, TheService, all_good, refusals
+
+Images = Annotated[list[str], Field(description="base64 or data URLs", examples=[["iVBORw0KGgo…"]])]
+
+
+class PredictRequest(Lenient):
+    """Pictures, and what to choose from."""
+
+    images: Annotated[Images, Field(min_length=1)]
+    labels: Annotated[list[str], Field(min_length=1, examples=[["pneumonia", "no finding"]])]
+    multilabel: bool = False
+
+
+class PredictResponse(BaseModel):
+    """Of each picture, label → probability, falling."""
+
+    predictions: list[dict[str, float]]
+
+
+class EncodeRequest(Lenient):
+    """Pictures, texts, or both."""
+
+    images: Images | None = None
+    texts: list[str] | None = None
+
+
+class EncodeResponse(BaseModel):
+    """A vector of unit length for each; null for what was not given."""
+
+    image_embeddings: list[list[float]] | None
+    text_embeddings: list[list[float]] | None
+
+
+class Detail(BaseModel):
+    """What went wrong."""
+
+    detail: str
+
+
+class Health(BaseModel):
+    """That the server answers."""
+
+    status: str
+
+
+routes = APIRouter(tags=["lion-ai"])
+
+
+@routes.post("/predict", response_model=PredictResponse, responses=refusals(Detail, 422))
+async def predict(body: PredictRequest, service: TheService, client: TheClient) -> JSONResponse:
+    """Probabilities of labels for pictures. Never a diagnosis."""
+    results = all_good(await service.classify(body.images, body.labels, client=client, multilabel=body.multilabel))
+    return JSONResponse({"predictions": [result.as_dict() for result in results]})
+
+
+@routes.post("/encode", response_model=EncodeResponse, responses=refusals(Detail, 422))
+async def encode(body: EncodeRequest, service: TheService, client: TheClient) -> JSONResponse:
+    """Embeddings of pictures and texts."""
+    images = texts = None
+    if body.images is not None:
+        embedded = all_good(await service.embed_images(dict(enumerate(body.images)), client=client))
+        images = [item.vector.tolist() for item in embedded]
+    if body.texts is not None:
+        texts = (await service.embed_texts(body.texts, client=client)).tolist()
+    return JSONResponse({"image_embeddings": images, "text_embeddings": texts})
+
+
+@routes.get("/health", response_model=Health, responses=refusals(Detail))
+async def health(service: TheService) -> dict[str, str]:
+    """Healthy, once the model is loaded."""
+    return {"status": "healthy"}

@@ -1,0 +1,87 @@
+"""What a request calls a picture → frames of the encoder's size. Runs in decoding threads; no path is ever opened.
+
+base64, data URL or a file's bytes ──▶ bytes ──▶ frames ──standardise──▶ resized, uint8 [h, w, 3]
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from dualsight.errors import UnreadableImage
+from dualsight.image.frame import Frame
+from dualsight.image.open import read
+from dualsight.image.prepare import Preprocessing, resize
+from dualsight.image.reading import Reading, Window
+from dualsight.image.voi import CT_WINDOWS
+
+Picture = str | bytes
+"""base64 or a data URL, or a file's bytes."""
+
+# auto, dicom, a CT window's name, or CENTRE,WIDTH with a width of at least 1
+_FRACTION = r"(\.[0-9]{1,6})?"
+WINDOW = rf"^({'|'.join(('auto', 'dicom', *CT_WINDOWS))}|-?[0-9]{{1,6}}{_FRACTION},[1-9][0-9]{{0,5}}{_FRACTION})$"
+_DATA_URL = re.compile(r"data:[^,;]{0,100}(;[^,;]{0,100}){0,4};base64,", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standardisation:
+    """What Azure's deployment does to a picture before its own preprocessing, where it is asked to.
+
+    size: side of the square that the picture is resized to. jpeg_quality: of the JPEG that it passes through.
+    """
+
+    size: int | None = None
+    jpeg_quality: int | None = None
+
+
+def resized_frames(
+    picture: Picture, reading: Reading, preprocessing: Preprocessing, standard: Standardisation, *, source: str
+) -> Iterator[Frame]:
+    """The picture's frames, of the encoder's size. Raises ImageError."""
+    content = from_base64(picture, source) if isinstance(picture, str) else picture
+    for frame in read(content, reading, source=source):
+        shown = _standardise(frame, standard)
+        yield replace(shown, pixels=resize(shown.pixels, preprocessing, source=source))
+
+
+def from_base64(text: str, source: str) -> bytes:
+    """The bytes of base64 (line breaks allowed, padding may be missing) or of a data URL. Raises UnreadableImage."""
+    if text[:5].lower() == "data:":
+        url = _DATA_URL.match(text)
+        if url is None:
+            raise UnreadableImage("a data URL that is not base64", source=source)
+        text = text[url.end() :]
+    packed = "".join(text.split()).rstrip("=")
+    try:
+        return binascii.a2b_base64(packed + "=" * (-len(packed) % 4), strict_mode=True)
+    except (binascii.Error, ValueError):  # ValueError: a letter beyond ASCII
+        hint = "no address is fetched and no path is opened: send the file's own bytes"
+        raise UnreadableImage("neither base64 nor a data URL", source=source, hint=hint) from None
+
+
+def read_window(text: str) -> Window:
+    """How DICOM grey values are shown, of a text that fits `WINDOW`: a name, or (centre, width)."""
+    if "," not in text:
+        return text
+    centre, width = text.split(",")
+    return float(centre), float(width)
+
+
+def _standardise(frame: Frame, standard: Standardisation) -> Frame:
+    if standard == Standardisation():
+        return frame
+    image = Image.fromarray(frame.pixels)
+    if standard.size is not None:
+        image = image.resize((standard.size, standard.size), Image.Resampling.BICUBIC)
+    if standard.jpeg_quality is not None:
+        packed = io.BytesIO()
+        image.save(packed, "JPEG", quality=standard.jpeg_quality)
+        image = Image.open(packed, formats=("JPEG",)).convert("RGB")
+    return replace(frame, pixels=np.asarray(image))

@@ -1,0 +1,113 @@
+"""Sockets and processes: one application in this process, or several workers on one socket.
+
+socket ──▶ supervisor ──▶ worker, worker, …   each with the model mapped from the same file
+           (uvicorn's: a worker that dies is replaced; SIGHUP replaces them one by one)
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from dualsight.errors import ConfigError
+from dualsight.interface.http import logs
+from dualsight.interface.http.app import Settings, create_app, load_all
+from dualsight.interface.http.keys import KeyFile, is_loopback
+from dualsight.interface.http.metrics import SHARED_FOLDER
+from dualsight.interface.http.slow_heads import TimedHeads
+
+_DRAIN_S = 10  # beyond the deadline, for answers to be sent
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a server listens, and with how many processes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000  # 0: any that is free; the log says which
+    workers: int = 1
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+def check(place: Place, settings: Settings, *, insecure: bool) -> None:
+    """Raises DualsightError for a server that should not start: what is wrong is told here, not by each worker.
+
+    That is one that others could reach and that asks for no key, half of a TLS pair, or what cannot be loaded.
+    """
+    if not is_loopback(place.host) and settings.keys is None and not insecure:
+        raise ConfigError(
+            f"{place.host} can be reached by others, and no key is asked for",
+            hint="--keys FILE (`dualsight keys add NAME --file FILE` makes it), or --insecure",
+        )
+    if (place.tls_cert is None) != (place.tls_key is None):
+        raise ConfigError("TLS needs both a certificate and a key", hint="--tls-cert FILE --tls-key FILE")
+    for file in filter(None, (place.tls_cert, place.tls_key)):
+        if not file.is_file():
+            raise ConfigError(f"{file}: no such file", hint="both are PEM files")
+    if settings.keys is not None:
+        KeyFile(settings.keys)
+    load_all(settings)
+
+
+def serve(place: Place, settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT; then takes no more connections and answers what it has accepted."""
+    with _bound(place) as listener:
+        config = _config(place, settings)
+        config.configure_logging()
+        scheme = "https" if place.tls_cert else "http"
+        address = f"[{place.host}]" if ":" in place.host else place.host
+        url = f"{scheme}://{address}:{listener.getsockname()[1]}"
+        _log.info("serving", extra={"fields": {"url": url, "model": settings.model, "workers": place.workers}})
+        if place.workers == 1:
+            uvicorn.Server(config).run([listener])
+            return
+        with tempfile.TemporaryDirectory(prefix="dualsight-metrics-") as folder:
+            os.environ[SHARED_FOLDER] = folder  # read by the workers when they import prometheus_client
+            Multiprocess(config, [listener]).run()
+
+
+def _bound(place: Place) -> socket.socket:
+    """The socket; it takes connections once a worker listens. Raises ConfigError where the place is taken."""
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((place.host, place.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"{place.host}, port {place.port}: cannot be listened on ({error.strerror or error})",
+            hint="--port 0 takes one that is free",
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _config(place: Place, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        partial(create_app, settings),
+        factory=True,
+        http=TimedHeads,
+        ws="none",
+        lifespan="on",
+        log_config=logs.CONFIG,
+        access_log=False,
+        workers=place.workers,
+        proxy_headers=False,  # a client's word about its address is no address
+        server_header=False,
+        limit_concurrency=settings.limits.connections,
+        timeout_graceful_shutdown=round(settings.limits.deadline_s) + _DRAIN_S,
+        timeout_worker_healthcheck=60,  # loading and long encodings are no death
+        ssl_certfile=place.tls_cert,
+        ssl_keyfile=place.tls_key,
+    )

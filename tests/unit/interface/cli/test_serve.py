@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from dualsight.errors import ConfigError
+from dualsight.interface.http.app import Settings
+from dualsight.interface.http.keys import KeyFile
+from dualsight.interface.http.run import Place, check
+
+
+def test_a_key_is_made_shown_once_and_taken_back(run, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    key = run("keys", "add", "ward7", "--file", file).stdout.strip()
+    assert KeyFile(file).name_of(key) == "ward7"
+    run("keys", "add", "ward8", "--file", file)
+    assert run("keys", "list", "--file", file).stdout.split() == ["ward7", "ward8"]
+    assert run("keys", "remove", "ward7", "--file", file).exit_code == 0
+    assert KeyFile(file).name_of(key) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["add", "ward7"], "already"),
+        (["add", "a b"], "name"),
+        (["remove", "nobody"], "nobody"),
+    ],
+)
+def test_a_mistake_with_keys_is_told(run, tmp_path: Path, arguments: list[str], word: str) -> None:
+    file = tmp_path / "keys"
+    run("keys", "add", "ward7", "--file", file)
+    before = file.read_bytes()
+    result = run("keys", *arguments, "--file", file)
+    assert result.exit_code == 1 and word in result.stderr
+    assert file.read_bytes() == before
+    assert run("keys", "list", "--file", tmp_path / "none").exit_code == 1
+
+
+def test_without_the_extra_its_command_is_named(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    result = run("serve")
+    assert result.exit_code == 1 and "pip install 'dualsight[serve]'" in result.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "server.example"])  # noqa: S104 - not bound
+def test_beyond_this_machine_a_key_file_is_needed(host: str, tmp_path: Path, weights: Path) -> None:
+    settings = Settings(model=str(weights))
+    with pytest.raises(ConfigError, match="no key is asked for"):
+        check(Place(host=host), settings, insecure=False)
+    check(Place(host=host), settings, insecure=True)
+    check(Place(host="127.0.0.1"), settings, insecure=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--host", "0.0.0.0"], "no key"),  # noqa: S104 - refused
+        (["--keys", "nowhere.txt"], "nowhere.txt"),
+        (["--tls-cert", "a.pem"], "TLS"),
+        (["--tls-cert", "a.pem", "--tls-key", "b.pem"], "a.pem"),
+        (["--max-images", "300"], "queue"),
+        (["--model", "nowhere"], "nowhere"),
+        (["--adapter", "nowhere"], "nowhere"),
+        (["--host", "no.such.host.invalid", "--insecure"], "cannot be listened on"),
+    ],
+)
+def test_a_server_that_should_not_start_does_not(run, options: list[str], word: str) -> None:
+    result = run("serve", "--port", "0", *options)
+    assert result.exit_code == 1
+    assert word in result.stderr and "hint: " in result.stderr

@@ -1,0 +1,104 @@
+"""The application as a whole: what every route has in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+
+import dualsight
+from dualsight.errors import AdapterError, ConfigError
+from dualsight.interface.http.app import Settings, create_app
+from dualsight.interface.http.limits import ServerLimits
+from request_files import b64, picture_png
+
+Ask = Callable[..., Any]
+Start = Callable[[Settings], AbstractContextManager[Ask]]
+
+
+def test_before_the_model_is_there_nothing_is_promised() -> None:
+    async def work() -> None:
+        transport = httpx2.ASGITransport(create_app(Settings()))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            assert (await client.get("/livez")).status_code == 200
+            for path in ("/readyz", "/health", "/v1/model"):
+                response = await client.get(path)
+                assert response.status_code == 503 and response.headers["retry-after"]
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("DELETE", "/v1/embed", 405)])
+def test_what_is_not_there(ask: Ask, method: str, path: str, status: int) -> None:
+    response = ask(method, path)
+    assert response.status_code == status
+    assert set(response.json()["error"]) == {"code", "message", "details"}
+    assert (status == 405) == ("allow" in response.headers)
+
+
+def test_numbers_name_no_client(ask: Ask) -> None:
+    ask("GET", "/nowhere/Doe")
+    ask("POST", "/v1/embed", json={"images": [b64(picture_png(1)), ""]})
+    page = ask("GET", "/metrics").text
+    assert 'dualsight_requests_total{route="none",status="404"}' in page
+    for stage in ("receive", "decode", "wait", "encode"):
+        assert f'dualsight_stage_seconds_count{{stage="{stage}"}}' in page
+    assert 'dualsight_item_errors_total{code="unreadable_image"}' in page
+    assert "Doe" not in page and "127.0.0.1" not in page
+
+
+def test_openapi_has_every_route_and_no_page_that_loads_scripts(ask: Ask) -> None:
+    document = ask("GET", "/openapi.json").json()
+    for path in ("/v1/embed", "/v1/classify", "/v1/similarity", "/v1/model", "/predict", "/score", "/v1/embeddings"):
+        assert path in document["paths"]
+    assert set(document["paths"]["/v1/embed"]["post"]["requestBody"]["content"]) == {
+        "application/json",
+        "multipart/form-data",
+    }
+    assert ask("GET", "/docs").status_code == 404
+
+
+def test_an_adapter_answers_score(model: dualsight.Model, start: Start, tmp_path: Path) -> None:
+    from dualsight.learn.adapt import LinearProbe
+    from dualsight.learn.adapt.adapter import Adapter
+    from dualsight.learn.adapt.file import save_adapter
+
+    pictures = [picture_png(seed) for seed in range(6)]
+    vectors = model.encode_image(pictures)
+    head = LinearProbe().fit(vectors, [0, 1, 2, 0, 1, 2])
+    made = Adapter(
+        kind="linear",
+        head=head,
+        labels=("a", "b", "c"),
+        model=model.name,
+        fingerprint=model.fingerprint,
+        thresholds={},
+    )
+    path = tmp_path / "adapter.safetensors"
+    save_adapter(made, path)
+    with start(Settings(adapter=path)) as ask:
+        table = {"columns": ["image"], "data": [[b64(picture)] for picture in pictures[:2]]}
+        rows = ask("POST", "/score", json={"input_data": table}).json()
+        wanted = made.predict_proba(vectors[:2])
+        for row, scores in zip(rows, wanted, strict=True):
+            got = {entry["label"]: entry["score"] for entry in row}
+            assert got == pytest.approx(dict(zip("abc", scores, strict=True)), abs=1e-4)
+            assert np.all(np.diff([entry["score"] for entry in row]) <= 0)
+        empty = {"columns": ["image", "text"], "data": [[None, "a"]]}
+        assert ask("POST", "/score", json={"input_data": empty}).status_code == 400
+    save_adapter(replace(made, fingerprint="0" * 64), path)
+    with pytest.raises(AdapterError, match="made for the model"), start(Settings(adapter=path)):
+        pass
+
+
+@pytest.mark.parametrize("limits", [{"images": 300}, {"deadline_s": 0}, {"body_bytes": 1 << 40}])
+def test_limits_that_cannot_be_meant(limits: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        ServerLimits(**limits)

@@ -1,0 +1,105 @@
+"""The service by itself: admission, deadline, one bad picture among many, and the same answers as `Model`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dualsight
+from dualsight.errors import DeadlineExceeded, QueueFull, TextError
+from dualsight.interface.http.limits import ServerLimits
+from dualsight.interface.http.metrics import Metrics
+from dualsight.interface.http.service import Service
+from dualsight.task.embed import Embedded, Failed
+from request_files import picture_png
+
+CINE = Path(__file__).parents[3] / "data" / "images" / "pydicom" / "SC_rgb_rle_2frame.dcm"
+BROKEN = picture_png(9)[:60]
+
+
+def run(model: dualsight.Model, work: Callable[[Service], Awaitable[Any]], **limits: Any) -> Any:
+    async def whole() -> Any:
+        service = Service(model, ServerLimits(**limits), Metrics())
+        try:
+            return await asyncio.wait_for(work(service), 30)
+        finally:
+            await service.close()
+
+    return asyncio.run(whole())
+
+
+def test_many_at_once_are_each_as_alone(model: dualsight.Model) -> None:
+    pictures = [picture_png(seed, 30 + seed, 90 - seed) for seed in range(20)]
+    pictures[7] = BROKEN
+
+    async def work(service: Service) -> list[Any]:
+        one = (service.embed_images({i: picture}, client=str(i % 3)) for i, picture in enumerate(pictures))
+        return [result for (result,) in await asyncio.gather(*one)]
+
+    results = run(model, work)
+    expected = model.encode_image(pictures, on_error="return")
+    for i, (result, wanted) in enumerate(zip(results, expected, strict=True)):
+        assert result.index == i
+        if isinstance(wanted, np.ndarray):
+            np.testing.assert_allclose(result.vector, wanted, atol=1e-5)
+        else:
+            assert isinstance(result, Failed) and type(result.error) is type(wanted)
+
+
+def test_what_does_not_fit_is_refused_and_leaves_no_trace(model: dualsight.Model) -> None:
+    async def work(service: Service) -> None:
+        two = {0: picture_png(1), 1: picture_png(2)}
+        answers = await asyncio.gather(
+            *(service.embed_images(two, client="a") for _ in range(2)), return_exceptions=True
+        )
+        assert sorted(type(answer) for answer in answers if isinstance(answer, Exception)) == [QueueFull]
+        assert len(await service.embed_images(two, client="a")) == 2
+
+    run(model, work, images=2, queued_images=3)
+
+
+def test_a_deadline_holds_and_its_work_leaves(model: dualsight.Model) -> None:
+    async def work(service: Service) -> None:
+        with pytest.raises(DeadlineExceeded, match=r"0\.001 s"):
+            await service.embed_images({0: picture_png(1, 900, 900)}, client="a")
+        with pytest.raises(DeadlineExceeded):
+            await service.classify([picture_png(1, 900, 900)], ["a", "b"], client="a")
+
+    run(model, work, deadline_s=0.001)
+
+
+def test_a_bad_text_fails_the_request_and_no_other(model: dualsight.Model) -> None:
+    async def work(service: Service) -> None:
+        bad = service.embed_texts(["a", "\ud800"], client="a")
+        good = service.embed_texts(["b", "c"], client="b")
+        first, second = await asyncio.gather(bad, good, return_exceptions=True)
+        assert isinstance(first, TextError)
+        np.testing.assert_allclose(second, model.encode_text(["b", "c"]), atol=1e-5)
+
+    run(model, work)
+
+
+def test_frames_of_a_file_one_by_one_or_together(model: dualsight.Model) -> None:
+    async def work(service: Service) -> None:
+        content = {5: CINE.read_bytes()}
+        frames = await service.embed_images(content, client="a", per="frame")
+        (whole,) = await service.embed_images(content, client="a")
+        assert isinstance(whole, Embedded) and (whole.index, whole.n_frames) == (5, 2)
+        np.testing.assert_allclose(whole.vector, model.encode_image(CINE)[0], atol=1e-5)
+        vectors = [frame.vector for frame in frames if isinstance(frame, Embedded)]
+        np.testing.assert_allclose(vectors, model.encode_image(CINE, per="frame"), atol=1e-5)
+
+    run(model, work)
+
+
+def test_warming_up_learns_what_a_batch_costs(model: dualsight.Model) -> None:
+    async def work(service: Service) -> None:
+        await service.warm_up()
+        assert service._images.cost.line() is not None
+
+    run(model, work)
