@@ -7,15 +7,26 @@ from typing import Annotated
 import typer
 
 from dualsight import __version__
+from dualsight.interface.cli.adapt import commands as adapt_commands
 from dualsight.interface.cli.checkpoints import pull, verify
 from dualsight.interface.cli.classify import classify
 from dualsight.interface.cli.demo import demo
 from dualsight.interface.cli.doctor import doctor
 from dualsight.interface.cli.embed import embed, embed_text, similarity
+from dualsight.interface.cli.evaluate import evaluate
 from dualsight.interface.cli.exits import Commands
+from dualsight.interface.cli.explain import explain
 from dualsight.interface.cli.image import commands as image_commands
+from dualsight.interface.cli.index import commands as index_commands
 from dualsight.interface.cli.inspect import inspect
+from dualsight.interface.cli.mcp import mcp
 from dualsight.interface.cli.phantom import phantom
+from dualsight.interface.cli.quality import commands as quality_commands
+from dualsight.interface.cli.quantize import quantize
+from dualsight.interface.cli.search import search, search_evaluate
+from dualsight.interface.cli.serve import commands as key_commands
+from dualsight.interface.cli.serve import serve
+from dualsight.interface.cli.train import train
 
 app = typer.Typer(
     cls=Commands,
@@ -51,8 +62,20 @@ app.command()(embed)
 app.command("embed-text")(embed_text)
 app.command()(similarity)
 app.add_typer(image_commands, name="image")
+app.add_typer(index_commands, name="index")
+app.command()(search)
+app.command("search-evaluate")(search_evaluate)
 app.command()(inspect)
+app.command()(explain)
 app.command()(phantom)
+app.command()(train)
+app.command()(evaluate)
+app.add_typer(adapt_commands, name="adapt")
+app.add_typer(quality_commands, name="qc")
+app.command()(mcp)
+app.command()(serve)
+app.add_typer(key_commands, name="keys")
 app.command()(pull)
 app.command()(verify)
+app.command()(quantize)
 app.command()(doctor)

@@ -1,0 +1,1 @@
+"""Vectors of an archive, kept and searched: LanceDB, embedded, behind `Index`."""
