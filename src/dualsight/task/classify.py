@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.image.frame import FrameMeta
+from dualsight.task.embed import Embedded
 from dualsight.text.prompts import fill
 
 Vectors = NDArray[np.float32]
@@ -65,6 +66,22 @@ def probabilities(image: Vectors, labels: Vectors, logit_scale: float, *, multil
         return np.asarray(1.0 / (1.0 + np.exp(-logits)))
     exponentials = np.exp(logits - logits.max())
     return np.asarray(exponentials / exponentials.sum())
+
+
+def classify(
+    picture: Embedded, labels: Sequence[str], vectors: Vectors, logit_scale: float, *, multilabel: bool
+) -> Classification:
+    """The labels, whose embeddings [n, D] are `vectors`, by falling probability for a picture."""
+    names, falling = ranked(labels, probabilities(picture.vector, vectors, logit_scale, multilabel=multilabel))
+    return Classification(
+        source=picture.source,
+        frame_index=picture.frame_index,
+        n_frames=picture.n_frames,
+        meta=picture.meta,
+        labels=names,
+        probabilities=falling,
+        multilabel=multilabel,
+    )
 
 
 def ranked(labels: Sequence[str], values: NDArray[np.float64]) -> tuple[tuple[str, ...], tuple[float, ...]]:

@@ -20,7 +20,7 @@ from dualsight.image.open import Source
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
-from dualsight.task.classify import Classification, label_embeddings, probabilities, ranked
+from dualsight.task.classify import Classification, classify, label_embeddings
 from dualsight.task.embed import Embedded, Failed, TextEmbedder, embed_frames
 from dualsight.task.pool import Per, Pool, check_pooling, pool_frames
 
@@ -223,17 +223,7 @@ class Model:
         def answer(item: Embedded | Failed) -> Classification | Failed:
             if isinstance(item, Failed):
                 return item
-            values = probabilities(item.vector, vectors, self.logit_scale, multilabel=multilabel)
-            names, falling = ranked(labels, values)
-            return Classification(
-                source=item.source,
-                frame_index=item.frame_index,
-                n_frames=item.n_frames,
-                meta=item.meta,
-                labels=names,
-                probabilities=falling,
-                multilabel=multilabel,
-            )
+            return classify(item, labels, vectors, self.logit_scale, multilabel=multilabel)
 
         return map(answer, self.embed(images, per=per, pool=pool, reading=reading, batch_size=batch_size))
 

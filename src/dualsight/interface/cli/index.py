@@ -114,7 +114,12 @@ def add(
 
 @commands.command()
 def info(db: Db, as_json: AsJson = False) -> None:
-    """What the index holds, and whose vectors they are."""
+    """What the index holds, and whose vectors they are.
+
+    \b
+    Example:
+      dualsight index info --db archive.db
+    """
     import json
 
     found = _open(db).info()
@@ -138,7 +143,12 @@ def info(db: Db, as_json: AsJson = False) -> None:
 
 @commands.command()
 def export(db: Db, output: Annotated[Path, typer.Argument(metavar="FILE.parquet", show_default=False)]) -> None:
-    """Write all rows with their vectors as Parquet, a batch at a time."""
+    """Write all rows with their vectors as Parquet, a batch at a time.
+
+    \b
+    Example:
+      dualsight index export vectors.parquet --db archive.db
+    """
     if output.suffix.lower() != ".parquet":
         raise typer.BadParameter(f"{output} does not end in .parquet", param_hint="FILE.parquet")
     check_place(output)
@@ -154,7 +164,12 @@ def export(db: Db, output: Annotated[Path, typer.Argument(metavar="FILE.parquet"
 
 @commands.command()
 def optimize(db: Db) -> None:
-    """Join small files; from 100,000 rows on build the approximate index, and set it so that recall@10 is 0.98."""
+    """Join small files; from 100,000 rows on build the approximate index, and set it so that recall@10 is 0.98.
+
+    \b
+    Example:
+      dualsight index optimize --db archive.db
+    """
     index = _open(db)
     with waiting("optimising; minutes for a million rows"):
         recall = index.optimize()
@@ -165,7 +180,12 @@ def optimize(db: Db) -> None:
 def check(
     db: Db, queries: Annotated[int, typer.Option(min=1, help="rows of the index that are looked for")] = 100
 ) -> None:
-    """Measure what approximate search finds of what exact search finds."""
+    """Measure what approximate search finds of what exact search finds.
+
+    \b
+    Example:
+      dualsight index check --db archive.db
+    """
     with waiting("measuring"):
         recall = _open(db).check(n_queries=queries)
     typer.echo(_recall_words(recall))
@@ -173,7 +193,12 @@ def check(
 
 @commands.command()
 def versions(db: Db) -> None:
-    """List the states that `restore` can bring back, oldest first; those older than a week go with `optimize`."""
+    """List the states that `restore` can bring back, oldest first; those older than a week go with `optimize`.
+
+    \b
+    Example:
+      dualsight index versions --db archive.db
+    """
     for one in _open(db).versions():
         typer.echo(f"{one.number:>6}  {one.time:%Y-%m-%d %H:%M:%S}  {one.n_rows:,} rows")
 
@@ -182,7 +207,12 @@ def versions(db: Db) -> None:
 def restore(
     db: Db, version: Annotated[int, typer.Argument(help="as `versions` numbers them", show_default=False)]
 ) -> None:
-    """Make an earlier state the newest; nothing is lost by it."""
+    """Make an earlier state the newest; nothing is lost by it.
+
+    \b
+    Example:
+      dualsight index restore 12 --db archive.db
+    """
     index = _open(db)
     index.restore(version)
     show_line(f"version {version} is the newest again: {len(index):,} rows")

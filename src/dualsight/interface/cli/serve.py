@@ -66,7 +66,12 @@ def serve(
 
 @commands.command()
 def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file: KeyFileOption) -> None:
-    """Make a key and print it, once: the file keeps only its hash. A running server takes it at once."""
+    """Make a key and print it, once: the file keeps only its hash. A running server takes it at once.
+
+    \b
+    Example:
+      dualsight keys add ward7 --file keys.txt
+    """
     _need_extra()
     from dualsight.interface.cli.whole_file import check_place
     from dualsight.interface.http.keys import add_key, new_key, read_hashes
@@ -79,7 +84,12 @@ def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file:
 
 @commands.command()
 def remove(name: Annotated[str, typer.Argument(help="whose key ends")], file: KeyFileOption) -> None:
-    """Take a key back. A running server refuses it from then on."""
+    """Take a key back. A running server refuses it from then on.
+
+    \b
+    Example:
+      dualsight keys remove ward7 --file keys.txt
+    """
     _need_extra()
     from dualsight.errors import ConfigError
     from dualsight.interface.http.keys import read_hashes
@@ -92,7 +102,12 @@ def remove(name: Annotated[str, typer.Argument(help="whose key ends")], file: Ke
 
 @commands.command("list")
 def show(file: KeyFileOption) -> None:
-    """Print the names of the keys."""
+    """Print the names of the keys.
+
+    \b
+    Example:
+      dualsight keys list --file keys.txt
+    """
     _need_extra()
     from dualsight.interface.http.keys import read_hashes
 

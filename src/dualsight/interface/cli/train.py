@@ -35,7 +35,6 @@ def train(
     \b
     Example:
       dualsight train chest.yaml --dry-run
-      dualsight train chest.yaml
     """
     if dry_run and resume:
         raise typer.BadParameter("a dry run begins at the beginning", param_hint="--resume")

@@ -31,7 +31,7 @@ from dualsight.interface.http.errors import code_of
 from dualsight.interface.http.limits import ServerLimits
 from dualsight.interface.http.metrics import Metrics
 from dualsight.interface.http.pictures import Picture, Standardisation, resized_frames
-from dualsight.task.classify import Classification, label_embeddings, probabilities, ranked
+from dualsight.task.classify import Classification, classify, label_embeddings
 from dualsight.task.embed import Embedded, Failed
 from dualsight.task.model import Model
 from dualsight.task.pool import Per, pool_frames
@@ -150,7 +150,11 @@ class Service:
             embedded = await images
         finally:
             images.cancel()
-        return [self._classification(item, labels, vectors, multilabel) for item in embedded]
+        scale = self.model.logit_scale
+        return [
+            item if isinstance(item, Failed) else classify(item, labels, vectors, scale, multilabel=multilabel)
+            for item in embedded
+        ]
 
     async def count_tokens(self, texts: Sequence[str]) -> int:
         """How many tokens these texts are, start and end included."""
@@ -165,24 +169,6 @@ class Service:
         prompts = [prompt for prompts in fill(templates, labels) for prompt in prompts]
         vectors = await self.embed_texts(prompts, client=client)
         return label_embeddings(labels, templates, lambda _: vectors)
-
-    def _classification(
-        self, item: Embedded | Failed, labels: Sequence[str], vectors: Vector, multilabel: bool
-    ) -> Classification | Failed:
-        if isinstance(item, Failed):
-            return item
-        names, falling = ranked(
-            labels, probabilities(item.vector, vectors, self.model.logit_scale, multilabel=multilabel)
-        )
-        return Classification(
-            source=item.source,
-            frame_index=item.frame_index,
-            n_frames=item.n_frames,
-            meta=item.meta,
-            labels=names,
-            probabilities=falling,
-            multilabel=multilabel,
-        )
 
     async def _embed(
         self, index: int, picture: Picture, reading: Reading, standard: Standardisation, encode: Encode

@@ -11,24 +11,39 @@ COMMANDS = (
     "embed",
     "embed-text",
     "similarity",
+    "search",
+    "search-evaluate",
     "inspect",
+    "explain",
+    "train",
+    "evaluate",
+    "mcp",
+    "serve",
     "phantom",
+    "quantize",
     "pull",
     "verify",
     "doctor",
 )
+GROUPS = {
+    "image": ("info", "show"),
+    "index": ("add", "info", "export", "optimize", "check", "versions", "restore", "map"),
+    "adapt": ("train", "predict"),
+    "qc": ("outliers", "duplicates", "exam"),
+    "keys": ("add", "list", "remove"),
+}
 
 
 def test_help_names_every_command(run) -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for command in (*COMMANDS, "image"):
+    for command in (*COMMANDS, *GROUPS):
         assert f"\n  {command} " in result.stdout
     assert len(app.registered_commands) == len(COMMANDS)
-    assert [group.name for group in app.registered_groups] == ["image"]
+    assert {group.name for group in app.registered_groups} == set(GROUPS)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "image info", "image show"])
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"{group} {name}" for group in GROUPS for name in GROUPS[group])])
 def test_help_of_a_command_has_one_example(run, command: str) -> None:
     result = run(*command.split(), "--help")
     assert result.exit_code == 0
