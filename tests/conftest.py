@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub.constants  # reads the environment once, when imported: before any test changes it
@@ -27,18 +27,15 @@ def recipe_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """Takes back what a test's libraries have changed of logging, so that the next one's messages are seen."""
-    root, ours = logging.getLogger(), logging.getLogger("dualsight")
-    before = root.level, root.manager.disable, ours.level, ours.propagate, ours.disabled
-    yield
-    root.setLevel(before[0])
-    root.manager.disable = before[1]
-    ours.setLevel(before[2])
-    ours.propagate, ours.disabled = before[3:]
-    for name, logger in root.manager.loggerDict.items():
-        if name.startswith("dualsight.") and isinstance(logger, logging.Logger):
-            logger.disabled = False
+def logging_as_it_begins() -> None:
+    """Takes back what libraries in earlier tests have changed of logging, so that this test's messages are seen."""
+    logging.disable(logging.NOTSET)
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    for name in ("dualsight", *(name for name in root.manager.loggerDict if name.startswith("dualsight."))):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate, logger.disabled = True, False
 
 
 def pytest_configure() -> None:
