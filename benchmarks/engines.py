@@ -85,7 +85,7 @@ def gemm_rates() -> dict[str, float]:
     rows, width, out = 3600, 1024, 4096
     tokens, weight = torch.randn(rows, width), torch.randn(out, width)
     square = tokens.T.reshape(1, width, 60, 60).contiguous(memory_format=torch.channels_last)
-    vino = openvino._openvino()
+    vino = openvino.library()
     ops = vino.opset13
     given = ops.parameter([rows, width], np.float32)
     product = ops.matmul(given, ops.constant(weight.numpy()), False, True)

@@ -56,6 +56,18 @@ class Checkpoint:
         graph = None if self.path is None else self.path / INT8_GRAPH
         return graph if graph is not None and graph.is_file() else None
 
+    @cached_property
+    def int8_fingerprint(self) -> str:
+        """The fingerprint of what a quantised checkpoint computes: of its int8 graph, and of its float weights, which
+        compute the texts. Computed once. Raises CheckpointError for a checkpoint that is not quantised.
+        """
+        if self.int8_graph is None:
+            raise CheckpointError(f"{self.name}: not quantised", hint="`dualsight quantize` makes a checkpoint that is")
+        digest = hashlib.sha256(self.fingerprint.encode())
+        for file in (self.int8_graph, self.int8_graph.with_suffix(".bin")):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
 
 def load_checkpoint(
     where: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32

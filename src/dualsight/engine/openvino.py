@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from dualsight.engine.cache import kept, key_of
 from dualsight.engine.graph import image_graph
 from dualsight.engine.memory import forget_mapping
-from dualsight.engine.torch import TorchEngine
+from dualsight.engine.torch import TorchEngine, has_bfloat16
 from dualsight.errors import EngineError, MissingExtra
 from dualsight.model.dual import DualEncoder
 
@@ -74,38 +74,11 @@ def openvino_engine(
     return engine
 
 
-def version() -> str:
-    """OpenVINO's version. Raises MissingExtra."""
-    return str(_openvino().__version__).split("-")[0]
+def library() -> Any:
+    """OpenVINO. Raises MissingExtra.
 
-
-def has_bfloat16() -> bool:
-    """Whether OpenVINO multiplies bfloat16 on this processor. Raises MissingExtra."""
-    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def write_graph(model: DualEncoder, size: tuple[int, int], file: Path) -> None:
-    """The image tower for one picture of `size` as OpenVINO's .xml and .bin, in float32."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own, about itself
-        graph = _openvino().convert_model(image_graph(model, size))
-    graph.reshape([1, 3, *size])
-    save_graph(graph, file)
-
-
-def load_graph(file: Path, *, mapped: bool = True) -> Any:
-    """OpenVINO's model of an .xml; not `mapped`: its .bin may be written over."""
-    return _openvino().Core().read_model(file, config={"ENABLE_MMAP": mapped})
-
-
-def save_graph(graph: Any, file: Path) -> None:
-    """The .xml, and its .bin beside it, in the precision that the graph has."""
-    _openvino().save_model(graph, file, compress_to_fp16=False)
-
-
-def _openvino() -> Any:
-    """The library. It reports its import and each conversion to its maker if `openvino_telemetry` can be imported:
-    here it cannot, unless the program had imported it before us.
+    It and NNCF report their use to their maker if `openvino_telemetry` can be imported: from here on it cannot,
+    unless the program had imported it before us.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python's way to say: not there
     try:
@@ -113,6 +86,29 @@ def _openvino() -> Any:
     except ImportError:
         raise MissingExtra("openvino is not installed", hint="pip install 'dualsight[openvino]'") from None
     return openvino
+
+
+def version() -> str:
+    """OpenVINO's version. Raises MissingExtra."""
+    return str(library().__version__).split("-")[0]
+
+
+def write_graph(model: DualEncoder, size: tuple[int, int], file: Path) -> None:
+    """The image tower for one picture of `size` as OpenVINO's .xml and .bin, in float32."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, about itself
+        graph = library().convert_model(image_graph(model, size))
+    save_graph(graph, file)
+
+
+def load_graph(file: Path, *, mapped: bool = True) -> Any:
+    """OpenVINO's model of an .xml; not `mapped`: its .bin may be written over."""
+    return library().Core().read_model(file, config={"ENABLE_MMAP": mapped})
+
+
+def save_graph(graph: Any, file: Path) -> None:
+    """The .xml, and its .bin beside it, in the precision that the graph has."""
+    library().save_model(graph, file, compress_to_fp16=False)
 
 
 def _compile(graph: Path, precision: Precision) -> Any:
@@ -124,7 +120,7 @@ def _compile(graph: Path, precision: Precision) -> Any:
         # its fused attention is wrong for windows that lack tokens (2026.4: embeddings at a cosine of 0.92)
         "SNIPPETS_MODE": "DISABLE",
     }
-    compiled = _openvino().Core().compile_model(graph, "CPU", hints)
+    compiled = library().Core().compile_model(graph, "CPU", hints)
     forget_mapping(graph.with_suffix(".bin"))  # the weights were packed elsewhere
     return compiled
 

@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,10 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.checkpoint.layout import CONFIG, INT8_GRAPH, LANGUAGE_FOLDER, WEIGHTS_FOLDER
+from dualsight.checkpoint.layout import INT8_GRAPH, TOKENIZER_FILES, locate
 from dualsight.checkpoint.load import Checkpoint
 from dualsight.checkpoint.save import whole_folder
-from dualsight.engine.openvino import OpenVinoEngine, load_graph, save_graph, write_graph
+from dualsight.engine.openvino import OpenVinoEngine, library, load_graph, save_graph, write_graph
 from dualsight.errors import EngineError, MissingExtra
 
 Vectors = NDArray[np.float32]
@@ -205,30 +204,32 @@ def _agreement(vectors: Vectors, reference: Vectors, labels: Vectors) -> float:
 
 
 def _link(source: Path, target: Path) -> None:
-    """The checkpoint's own files: its weights linked, or copied to another disk."""
-    for name in (CONFIG, WEIGHTS_FOLDER, LANGUAGE_FOLDER, "vocab.json", "merges.txt", "model.safetensors"):
-        found = source / name
-        if found.is_dir():
-            shutil.copytree(
-                found, target / name, copy_function=_link_file if name == WEIGHTS_FOLDER else shutil.copyfile
-            )
-        elif found.is_file() and found.suffix == ".safetensors":
-            _link_file(str(found), str(target / name))
-        elif found.is_file():
-            shutil.copyfile(found, target / name)
+    """The checkpoint's own files where they lie: its weights linked, or copied to another disk; the rest copied."""
+    layout = locate(source)
+    _link_file(layout.weights, _beside(layout.weights, layout.folder, target))
+    small = [layout.config]
+    if layout.tokenizer is not None:
+        small += [layout.tokenizer / name for name in TOKENIZER_FILES]
+    for file in small:
+        shutil.copyfile(file, _beside(file, layout.folder, target))
 
 
-def _link_file(source: str, target: str) -> str:
+def _beside(file: Path, folder: Path, target: Path) -> Path:
+    """The place of a folder's file in `target`, whose folder is made."""
+    place = target / file.relative_to(folder)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def _link_file(source: Path, target: Path) -> None:
     try:
-        os.link(source, target)
+        os.link(source.resolve(), target)  # a hub's cache holds links to files
     except OSError:  # another disk, or one without links
         shutil.copyfile(source, target)
-    return target
 
 
 def _nncf() -> Any:
-    """The library; it reports its use to its maker as openvino does, and likewise may not here."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python's way to say: not there
+    library()  # which keeps both from reporting to their maker
     try:
         import nncf
     except ImportError:

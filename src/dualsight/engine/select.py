@@ -10,14 +10,12 @@ What wins differs by processor: with bfloat16 instructions bfloat16 halves the t
 from __future__ import annotations
 
 import gc
-import hashlib
 import importlib.util
 import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,20 +23,28 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dualsight.checkpoint.layout import locate
 from dualsight.checkpoint.load import Checkpoint
 from dualsight.engine.base import Engine
 from dualsight.engine.cache import kept, key_of
+from dualsight.engine.torch import Precision as TorchPrecision
 from dualsight.engine.torch import TorchEngine, has_bfloat16
 from dualsight.errors import EngineError
-from dualsight.model.cost import image_costs, total
 
 EngineName = Literal["auto", "torch", "openvino"]
 Precision = Literal["exact", "fast", "float32", "bfloat16", "float16", "int8"]
-SMALL_MACS = 5_000_000_000  # a picture: below it a second of torch is dozens of pictures, and compiling takes ten
+SMALL = 25_000_000  # parameters of an image tower: below it torch embeds dozens of pictures while one compiles
 ROUNDS = 3
 _RECORD = "measured.json"
+_ON_DEVICE: dict[str, TorchPrecision] = {
+    "exact": "float32",
+    "fast": "bfloat16",
+    "float32": "float32",
+    "bfloat16": "bfloat16",
+    "float16": "float16",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +114,9 @@ def choose(
         return Choice(build(checkpoint, possible[0]), ("as asked",))  # raises what it lacks
     if len(ready) == 1:
         return Choice(build(checkpoint, ready[0]), (f"the only one installed for {wanted}",))
-    if _macs(checkpoint) < SMALL_MACS and (small := [offer for offer in ready if offer.engine == "torch"]):
-        reason = f"a picture is {_macs(checkpoint) / 1e9:.2f} G multiply-adds: compiling would not pay"
+    n_parameters = sum(parameter.numel() for parameter in checkpoint.model.image_encoder.parameters())
+    if n_parameters < SMALL and (small := [offer for offer in ready if offer.engine == "torch"]):
+        reason = f"the image tower has {n_parameters / 1e6:.1f} M parameters: compiling would not pay"
         return Choice(build(checkpoint, small[0]), (reason,))
     return _quickest(checkpoint, ready)
 
@@ -148,21 +155,10 @@ def stored_fingerprint(checkpoint: Checkpoint) -> str:
     return (kept(key_of("fingerprint", *facts), remember) / "fingerprint").read_text()
 
 
-def quantised_fingerprint(checkpoint: Checkpoint) -> str:
-    """The fingerprint of a quantised checkpoint: of its graph and its float weights, which compute the texts."""
-    if checkpoint.int8_graph is None:
-        raise EngineError(f"{checkpoint.name}: not quantised", hint="dualsight quantize makes a checkpoint that is")
-    digest = hashlib.sha256(checkpoint.fingerprint.encode())
-    for file in (checkpoint.int8_graph, checkpoint.int8_graph.with_suffix(".bin")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
 def measure(checkpoint: Checkpoint, among: list[Offer]) -> list[Measured]:
     """Seconds a picture of each offer on this machine, in turns; remembered, so that only the first call takes time."""
     facts = (
         stored_fingerprint(checkpoint),
-        platform.processor() or platform.machine(),
         _processor(),
         str(os.cpu_count()),
         str(torch.get_num_threads()),
@@ -195,16 +191,16 @@ def _measure(checkpoint: Checkpoint, among: list[Offer], record: Path) -> None:
             rows.append(Measured(offer.engine, offer.precision, None, str(error)))
             continue
         engine.encode_images(pixels)  # warm
-        took = [_seconds(lambda engine=engine: engine.encode_images(pixels)) for _ in range(ROUNDS)]  # type: ignore[misc]
+        took = [_seconds(engine, pixels) for _ in range(ROUNDS)]
         rows.append(Measured(offer.engine, offer.precision, statistics.median(took)))
         del engine
         gc.collect()
     record.write_text(json.dumps([asdict(row) for row in rows]))
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _seconds(engine: Engine, pixels: NDArray[np.float32]) -> float:
     start = time.perf_counter()
-    work()
+    engine.encode_images(pixels)
     return time.perf_counter() - start
 
 
@@ -223,11 +219,10 @@ def _on_device(checkpoint: Checkpoint, name: str, wanted: str, device: str) -> C
     """A device other than the processor is torch's."""
     if name not in ("auto", "torch"):
         raise EngineError(f"engine {name!r} computes on the processor only", hint="use engine torch for a device")
-    kinds = {"exact": "float32", "fast": "bfloat16", "float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
-    if wanted not in kinds:
-        raise EngineError(f"torch has no precision {wanted!r}", hint="one of: exact, fast, float32, bfloat16, float16")
-    kind = kinds[wanted]
-    return Choice(TorchEngine(checkpoint.model, device, precision=kind), (f"{device} is computed on by torch",))  # type: ignore[arg-type]  # one of its three
+    if wanted not in _ON_DEVICE:
+        raise EngineError(f"torch has no precision {wanted!r}", hint=f"one of: {', '.join(_ON_DEVICE)}")
+    engine = TorchEngine(checkpoint.model, device, precision=_ON_DEVICE[wanted])
+    return Choice(engine, (f"{device} is computed on by torch",))
 
 
 def _check_names(name: str, precision: str | None) -> None:
@@ -239,12 +234,6 @@ def _check_names(name: str, precision: str | None) -> None:
 
 def _hint(checkpoint: Checkpoint) -> str:
     return "offered are " + "; ".join(offer.title for offer in offers(checkpoint))
-
-
-def _macs(checkpoint: Checkpoint) -> int:
-    size = checkpoint.config.preprocessing.height, checkpoint.config.preprocessing.width
-    stages, tail = image_costs(checkpoint.config.dual.image, size)
-    return total([*(cost for stage in stages for cost in stage.values()), tail]).macs
 
 
 def _has(package: str) -> bool:

@@ -62,9 +62,7 @@ def embed_frames(
 
     Pictures are opened ahead of the encoder, by two batches; nothing else is kept. workers: see `prepare_ahead`.
     """
-    room = np.empty(
-        (batch_size, 3, preprocessing.height, preprocessing.width), np.float32
-    )  # for one batch after another
+    room = np.empty((batch_size, 3, preprocessing.height, preprocessing.width), np.float32)  # for each batch in turn
     with closing(prepare_ahead(images, preprocessing, reading, depth=2 * batch_size, workers=workers)) as prepared:
         for batch in _batches(prepared, batch_size):
             pictures = [item.resized for item in batch if isinstance(item, Prepared)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dualsight.checkpoint.load import Checkpoint, load_checkpoint
 from dualsight.engine.base import Engine
-from dualsight.engine.select import EngineName, Precision, choose, quantised_fingerprint
+from dualsight.engine.select import EngineName, Precision, choose
 from dualsight.errors import DualsightError, ImageError
 from dualsight.image.grouping import group
 from dualsight.image.open import Source
@@ -78,7 +78,7 @@ class Model:
     def fingerprint(self) -> str:
         """Hash of weights, configuration and preprocessing: equal embeddings only from equal fingerprints."""
         if self.engine.precision == "int8":
-            return quantised_fingerprint(self.checkpoint)
+            return self.checkpoint.int8_fingerprint
         return self.checkpoint.fingerprint
 
     @property

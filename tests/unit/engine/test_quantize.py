@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import dualsight
+from dualsight.checkpoint.layout import demo_folder
 from dualsight.checkpoint.load import load_checkpoint
 from dualsight.engine.quantize import REPORT, quantize
 from dualsight.errors import EngineError, OutputError
@@ -70,6 +71,17 @@ def test_inputs_that_lose_most_stay_in_float(tmp_path: Path, monkeypatch: pytest
 
 def names(model: object) -> list[str]:
     return [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() == "FakeQuantize"]  # type: ignore[attr-defined]
+
+
+def test_weights_of_any_name_come_along_through_links(tmp_path: Path) -> None:
+    source = tmp_path / "cache"
+    source.mkdir()
+    (source / "config.yaml").write_bytes((demo_folder() / "config.yaml").read_bytes())
+    (source / "other.safetensors").symlink_to(demo_folder() / "model.safetensors")  # as a hub's cache has it
+    quantize(load_checkpoint(source), tmp_path / "int8", pixels(8), min_cosine=0.0)
+    weights = tmp_path / "int8" / "other.safetensors"
+    assert weights.is_file() and not weights.is_symlink()
+    assert dualsight.load(tmp_path / "int8", precision="exact").fingerprint == dualsight.load().fingerprint
 
 
 def test_too_few_pictures_and_a_folder_in_use(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_a_small_model_is_not_compiled(demo: Checkpoint) -> None:
 
 def times(monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float | None]) -> None:
     """Has every model measured, and these the figures."""
-    monkeypatch.setattr(select, "SMALL_MACS", 0)
+    monkeypatch.setattr(select, "SMALL", 0)
     monkeypatch.setattr(
         select,
         "measure",
