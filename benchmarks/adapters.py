@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 import dualsight
-from dualsight.image.dicom_meta import prompt_words
+from dualsight.image.dicom.meta import prompt_words
 from dualsight.image.frame import FrameMeta
 from dualsight.learn.adapt import KNearest, LinearProbe, MlpAdapter, PromptEnsemble, TipAdapter
 from dualsight.learn.adapt.head import Head

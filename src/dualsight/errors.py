@@ -157,12 +157,16 @@ class NotReady(RequestError):
     """The server has no model yet, or no longer."""
 
 
-class ManifestError(DualsightError):
-    """A table of labelled pictures that cannot be used as it is. `problems` has every one of them, a line each."""
+class _ListedError(DualsightError):
+    """Tells everything that is to be mended at once: `problems` has a line for each thing; it may be empty."""
 
     def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
         super().__init__("\n  ".join((message, *problems)), hint=hint)
         self.problems = problems
+
+
+class ManifestError(_ListedError):
+    """A table of labelled pictures that cannot be used as it is."""
 
 
 class VectorsError(DualsightError):
@@ -173,12 +177,8 @@ class AdapterError(DualsightError):
     """An adapter that cannot be read, or was made for another model's embeddings."""
 
 
-class TrainingError(DualsightError):
-    """A training run that cannot start or go on. `problems` has one line for each thing to mend; it may be empty."""
-
-    def __init__(self, message: str, *, problems: tuple[str, ...] = (), hint: str = "") -> None:
-        super().__init__("\n  ".join((message, *problems)), hint=hint)
-        self.problems = problems
+class TrainingError(_ListedError):
+    """A training run cannot start or go on."""
 
 
 class StoreError(DualsightError):

@@ -67,7 +67,7 @@ def rows(db: Path) -> pa.Table:
     return pa.Table.from_batches(index.batches(), schema=index.schema).sort_by("id")
 
 
-def is_killed_and_resumed(tmp_path: Path, n_kills: int, n_pictures: int) -> None:
+def check_killed_and_resumed(tmp_path: Path, n_kills: int, n_pictures: int) -> None:
     folder = write_pictures(tmp_path / "pictures", n_pictures)
     undisturbed = start(tmp_path / "whole", folder)
     begun = time.monotonic()
@@ -93,13 +93,13 @@ def is_killed_and_resumed(tmp_path: Path, n_kills: int, n_pictures: int) -> None
 
 
 def test_killed_and_resumed(tmp_path: Path) -> None:
-    is_killed_and_resumed(tmp_path, n_kills=3, n_pictures=16)
+    check_killed_and_resumed(tmp_path, n_kills=3, n_pictures=16)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 def test_killed_twenty_times_and_resumed(tmp_path: Path) -> None:
-    is_killed_and_resumed(tmp_path, n_kills=20, n_pictures=120)
+    check_killed_and_resumed(tmp_path, n_kills=20, n_pictures=120)
 
 
 def test_two_writers_and_five_readers(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dualsight.errors import ConfigError, ImageError
-from dualsight.image.defined_terms import BODY_PARTS, MODALITIES, VIEWS
+from dualsight.image.dicom.defined_terms import BODY_PARTS, MODALITIES, VIEWS
 from dualsight.image.frame import FrameMeta
 
 KEY = "DUALSIGHT_DEIDENTIFY_KEY"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualsight.errors import UnreadableImage
-from dualsight.image.dicom_file import DicomFile, PixelElement, open_dicom
-from dualsight.image.dicom_frames import read_pixel_module
-from dualsight.image.dicom_lut import choose_view
-from dualsight.image.dicom_meta import describe, prompt_words, sop_class_name, uid_name
+from dualsight.image.dicom.file import DicomFile, PixelElement, open_dicom
+from dualsight.image.dicom.frames import read_pixel_module
+from dualsight.image.dicom.lut import choose_view
+from dualsight.image.dicom.meta import describe, prompt_words, sop_class_name, uid_name
 from dualsight.image.frame import FrameMeta
 from dualsight.image.open import gunzip, read
 from dualsight.image.quiet import damage
@@ -117,7 +117,7 @@ def _with_pixels(info: FileInfo, file: DicomFile, pixels: PixelElement, reading:
 
 
 def _of_volume(content: Path | bytes, source: str, reading: Reading) -> FileInfo:
-    from dualsight.image.volume import decode_volumes
+    from dualsight.image.volume.decode import decode_volumes
 
     volume = next(decode_volumes(content, source, reading))
     x, y, z = volume.values.shape

@@ -81,8 +81,8 @@ def _uids(item: Item, limits: Limits) -> _Uids | None:
 
 
 def _read_uids(content: Path | bytes, name: str, limits: Limits) -> _Uids | None:
-    from dualsight.image.dicom_file import open_dicom
-    from dualsight.image.dicom_meta import describe
+    from dualsight.image.dicom.file import open_dicom
+    from dualsight.image.dicom.meta import describe
     from dualsight.image.quiet import damage
 
     with open_dicom(content, name, limits) as file, damage(name, "the DICOM header is damaged"):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from dualsight.image.pyramid import Directory
+    from dualsight.image.slide.pyramid import Directory
 
 
 class BinaryFile(Protocol):
@@ -141,7 +141,7 @@ def _open_path(path: Path, source: str, reading: Reading) -> Iterator[Frame]:
     except OSError as error:
         raise UnreadableImage(f"cannot be read ({error.strerror})", source=source) from error
     if levels:
-        from dualsight.image.slide import decode_slide
+        from dualsight.image.slide.decode import decode_slide
 
         yield from decode_slide(path, source, levels, reading)
     else:
@@ -152,7 +152,7 @@ def _slide_levels(file: BinaryIO, head: bytes, source: str, limits: Limits) -> t
     """The levels of a slide; nothing for any other file."""
     if kind_of(head) != "raster" or raster_format(head) != "TIFF":
         return ()
-    from dualsight.image.pyramid import find_levels
+    from dualsight.image.slide.pyramid import find_levels
 
     return find_levels(file, limits=limits, source=source)
 
@@ -179,7 +179,7 @@ def _open_object(image: Any, source: str, limits: Limits) -> Iterator[Frame]:
     import numpy as np
     from PIL import Image
 
-    from dualsight.image.raster import from_array, from_pil
+    from dualsight.image.raster.decode import from_array, from_pil
 
     if isinstance(image, Image.Image):
         yield from_pil(image, source, limits=limits)
@@ -201,7 +201,7 @@ def _decode(data: bytes, source: str, reading: Reading) -> Iterator[Frame]:
 def _decode_kind(kind: Kind | None, content: bytes | Path, source: str, reading: Reading) -> Iterator[Frame]:
     """The frames of a file of that kind; `content` is a Path for DICOM and volumes only."""
     if kind == "dicom":
-        from dualsight.image.dicom import decode_dicom
+        from dualsight.image.dicom.decode import decode_dicom
 
         yield from decode_dicom(
             content,
@@ -211,7 +211,7 @@ def _decode_kind(kind: Kind | None, content: bytes | Path, source: str, reading:
             limits=reading.limits,
         )
     elif kind == "volume":
-        from dualsight.image.volume import decode_volume
+        from dualsight.image.volume.decode import decode_volume
 
         yield from decode_volume(content, source, reading)
     elif isinstance(content, bytes):
@@ -221,7 +221,7 @@ def _decode_kind(kind: Kind | None, content: bytes | Path, source: str, reading:
 
 def _decode_bytes(kind: Kind | None, data: bytes, source: str, reading: Reading) -> Iterator[Frame]:
     if kind == "raster":
-        from dualsight.image.raster import decode_raster
+        from dualsight.image.raster.decode import decode_raster
 
         if _slide_levels(io.BytesIO(data), data[:HEAD_BYTES], source, reading.limits):
             hint = "save it as a file and open that: its tiles are read from the disk, one by one"
@@ -275,8 +275,13 @@ def _from_base64(text: str) -> bytes | None:
         if not url["base64"]:
             return None
         text = text[url.end() :]
-    text = re.sub(r"\s+", "", text)
+    return unpack_base64(text)
+
+
+def unpack_base64(text: str) -> bytes | None:
+    """The bytes of base64; line breaks are allowed, padding may be missing. None for any other text."""
+    packed = "".join(text.split()).rstrip("=")
     try:
-        return binascii.a2b_base64(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), strict_mode=True)
-    except (binascii.Error, ValueError):
+        return binascii.a2b_base64(packed + "=" * (-len(packed) % 4), strict_mode=True)
+    except (binascii.Error, ValueError):  # ValueError: a letter beyond ASCII
         return None

@@ -5,6 +5,7 @@ The bytes after `resize` equal the reference's (PIL, antialiased; aspect ratio n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,6 +93,16 @@ def normalise(
     pixels -= np.asarray(preprocessing.mean, np.float32)[:, None, None]
     pixels /= np.asarray(preprocessing.std, np.float32)[:, None, None]
     return pixels
+
+
+def normalise_all(
+    pictures: Sequence[NDArray[np.uint8]], preprocessing: Preprocessing, room: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """float32 [n, 3, h, w] of n pictures [h, w, 3]: the first places of `room`, which has as many or more."""
+    places = room[: len(pictures)]
+    for picture, place in zip(pictures, places, strict=True):
+        normalise(picture, preprocessing, out=place)
+    return places
 
 
 def prepare(frame: Frame, preprocessing: Preprocessing) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from dualsight.errors import UnreadableImage
-from dualsight.image.dicom_signature import is_dicom
+from dualsight.image.dicom.signature import is_dicom
 
 Kind = Literal["dicom", "raster", "volume", "gzip", "zip"]
 

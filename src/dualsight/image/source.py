@@ -18,9 +18,9 @@ from typing import Literal
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.archive import members
+from dualsight.image.dicom.media import is_directory, listed_files
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
-from dualsight.image.media import is_directory, listed_files
 from dualsight.image.open import read
 from dualsight.image.reading import Reading
 from dualsight.image.sniff import HEAD_BYTES, kind_of, other_format
@@ -73,7 +73,7 @@ def scan(sources: str | Path | Iterable[str | Path], *, limits: Limits | None = 
     for source in [sources] if isinstance(sources, str | Path) else sources:
         path = Path(source)
         if isinstance(source, str) and source.startswith("dicomweb+"):
-            from dualsight.image.dicomweb import instances
+            from dualsight.image.dicomweb.instances import instances
 
             yield from instances(source, limits=limits)
         elif path.is_dir():

@@ -16,8 +16,8 @@ from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 
 if TYPE_CHECKING:
-    from dualsight.image.series import Slice
-    from dualsight.image.voxels import Volume
+    from dualsight.image.volume.series import Slice
+    from dualsight.image.volume.voxels import Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Series:
 
     def _volume(self, reading: Reading) -> tuple[Volume, list[ImageError]]:
         """The volume of the files that can be read, and what the others raised. Raises ImageError if there is none."""
-        from dualsight.image.series import check_alike, stack_slices
+        from dualsight.image.volume.series import check_alike, stack_slices
 
         slices: list[Slice] = []
         errors: list[ImageError] = []
@@ -81,7 +81,7 @@ class Series:
         return stack_slices(slices, self.name), errors
 
     def _slices(self, item: Item, reading: Reading) -> Iterator[Slice]:
-        from dualsight.image.series import read_slices
+        from dualsight.image.volume.series import read_slices
 
         return read_slices(item.load(), item.name, window=reading.window, limits=reading.limits)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.errors import ConfigError, ManifestError
-from dualsight.image.dicom_meta import prompt_words
+from dualsight.image.dicom.meta import prompt_words
 from dualsight.image.frame import FrameMeta
 from dualsight.learn.neighbours import nearest_votes
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from dualsight.errors import StoreError
 from dualsight.image.reading import Reading
-from dualsight.task.model import Images, Model
+from dualsight.task.model import Model
+from dualsight.task.prepared import Images
 
 Vector = NDArray[np.float32]
 

@@ -215,7 +215,8 @@ def main() -> None:
         if settings is None:
             return
         preprocessing, reading = _settings(settings[0])
-        from dualsight.image import dicom, raster  # noqa: F401 - now, so that no picture waits for it
+        import dualsight.image.dicom.decode
+        import dualsight.image.raster.decode  # noqa: F401 - now, so that no picture waits for it
 
         replies.write(_READY)
         replies.flush()

@@ -20,7 +20,7 @@ from dualsight.engine.base import Engine
 from dualsight.errors import TextError
 from dualsight.image.frame import FrameMeta
 from dualsight.image.open import Source
-from dualsight.image.prepare import Preprocessing, normalise
+from dualsight.image.prepare import Preprocessing, normalise_all
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
@@ -66,9 +66,7 @@ def embed_frames(
     with closing(prepare_ahead(images, preprocessing, reading, depth=2 * batch_size, workers=workers)) as prepared:
         for batch in _batches(prepared, batch_size):
             pictures = [item.resized for item in batch if isinstance(item, Prepared)]
-            for picture, place in zip(pictures, room, strict=False):
-                normalise(picture, preprocessing, out=place)
-            vectors = iter(engine.encode_images(room[: len(pictures)]) if pictures else ())
+            vectors = iter(engine.encode_images(normalise_all(pictures, preprocessing, room)) if pictures else ())
             for item in batch:
                 yield item if isinstance(item, Failed) else _embedded(item, next(vectors))
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,10 @@ from dualsight.image.study import Series, Study
 from dualsight.task.classify import Classification, classify, label_embeddings
 from dualsight.task.embed import Embedded, Failed, TextEmbedder, embed_frames
 from dualsight.task.pool import Per, Pool, check_pooling, pool_frames
+from dualsight.task.prepared import Images, as_stream
 
 OnError = Literal["raise", "skip", "return"]
 Vectors = NDArray[np.float32]
-Images = Source | Item | Series | Study | Iterable[Source | Item | Series | Study]
 
 DEFAULT = Reading()
 SERIES_AT_A_TIME = 2  # each may be a volume in memory
@@ -258,17 +258,6 @@ class Model:
             if isinstance(item, Failed) and on_error == "skip":
                 continue
             yield item
-
-
-def as_stream(images: Images) -> Iterable[Source | Item | Series | Study]:
-    """One picture as a stream of one; a stream as itself; an array [n, H, W, C] as its n pictures."""
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        return images
-    if isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray)):
-        return [images]
-    if hasattr(images, "read") or not isinstance(images, Iterable) or hasattr(images, "getbbox"):
-        return [cast("Source | Item | Series | Study", images)]  # a file object, an item, a frame, a PIL image
-    return images
 
 
 def as_items(images: Iterable[Source | Item | Series | Study]) -> Iterator[Source | Item | Series | Study]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias, TypeGuard
+from typing import TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,9 @@ from dualsight.task.decoder import Decoder, NoDecoder, UnexpectedEnd
 PATIENCE_S = 1.0  # that the encoder waits, in all, before processes are started: twice what starting them takes
 MAX_WORKERS = 16  # by default; each process holds some 75 MB
 SENT_BYTES = 1 << 26  # a larger file in memory is not copied into another process
+
+Images: TypeAlias = Source | Item | Series | Study | Iterable[Source | Item | Series | Study]
+"""One picture, or any number of them."""
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +100,17 @@ def n_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def as_stream(images: Images) -> Iterable[Source | Item | Series | Study]:
+    """One picture as a stream of one; a stream as itself; an array [n, H, W, C] as its n pictures."""
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        return images
+    if isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray)):
+        return [images]
+    if hasattr(images, "read") or not isinstance(images, Iterable) or hasattr(images, "getbbox"):
+        return [cast("Source | Item | Series | Study", images)]  # a file object, an item, a frame, a PIL image
+    return images
 
 
 def source_name(image: Source | Item | Series | Study, index: int) -> str:

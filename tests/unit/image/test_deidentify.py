@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from pydicom.uid import UID, CTImageStorage
 
 from dualsight.errors import ConfigError, ImageTooLarge
-from dualsight.image import dicom_meta
-from dualsight.image.defined_terms import BODY_PARTS, MODALITIES, VIEWS
 from dualsight.image.deidentify import (
     HASHED,
     KEPT,
@@ -23,6 +21,8 @@ from dualsight.image.deidentify import (
     hashed_uid,
     read_key,
 )
+from dualsight.image.dicom import meta as dicom_meta
+from dualsight.image.dicom.defined_terms import BODY_PARTS, MODALITIES, VIEWS
 from dualsight.image.frame import FrameMeta
 
 OURS, THEIRS = b"k" * 32, b"K" * 32

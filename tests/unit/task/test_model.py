@@ -16,7 +16,7 @@ from PIL import Image
 import dualsight
 from dualsight.errors import ConfigError, DualsightError, ImageError, TextError
 from dualsight.image import group, scan
-from dualsight.image.series import read_series
+from dualsight.image.volume.series import read_series
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Embedded, Failed
 from series_files import break_pixels, write_series

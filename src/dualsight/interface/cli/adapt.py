@@ -10,6 +10,7 @@ import typer
 
 from dualsight.interface.cli.deidentify import Deidentify, hide_results, read_key_if
 from dualsight.interface.cli.exits import FAILURE
+from dualsight.interface.cli.manifest_vectors import embed_shown
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
@@ -32,7 +33,7 @@ from dualsight.interface.cli.options import (
     open_model,
     read_reading,
 )
-from dualsight.interface.cli.stderr import show_error, show_line, show_progress, waiting
+from dualsight.interface.cli.stderr import show_line, waiting
 from dualsight.interface.cli.whole_file import check_place
 
 if TYPE_CHECKING:
@@ -111,16 +112,12 @@ def train(
 def _embed(model: Model, manifest: Manifest, vectors: Path | None, reading: Reading) -> EmbeddedManifest:
     """The manifest's vectors, from a file or made now; pictures that fail are told by name."""
     from dualsight.errors import ManifestError
-    from dualsight.learn.embedded import collect, match, pictures
+    from dualsight.learn.embedded import match
     from dualsight.learn.vector_file import read_vectors
 
     if vectors is not None:
         return match(manifest, read_vectors(vectors), fingerprint=model.fingerprint)
-    stream = model.embed(pictures(manifest), reading=reading)
-    shown = show_progress(stream, "embedding", total=len(manifest.examples))
-    embedded = collect(manifest, shown, width=model.config.dual.projection)
-    for error in embedded.failed:
-        show_error(str(error), error.hint)
+    embedded = embed_shown(model, manifest, reading)
     if not len(embedded.vectors):
         raise ManifestError(f"{manifest.path}: none of its {len(embedded.failed)} pictures can be used")
     return embedded
@@ -184,26 +181,12 @@ def predict(
     images = narrow_sources(images, study, series)
 
     from dualsight.interface.cli.adapt_rows import CsvRows, JsonRows, TextRows
+    from dualsight.interface.cli.classify_rows import show_rows
     from dualsight.learn.adapt import load_adapter
-    from dualsight.task.embed import Failed
 
     learnt = load_adapter(adapter)
     encoder = open_model(model)
     stream = learnt.iter_predict(encoder, find_images(images, key), per=per, pool=pool, reading=reading)
     multilabel = learnt.is_multilabel
     rows = JsonRows(encoder, multilabel, top) if as_json else CsvRows(top) if as_csv else TextRows(top, per)
-    done = failed = 0
-    results = hide_results(stream, key)
-    for item in show_progress(results, "predicting", total=count_results(images, per), beside_output=True):
-        if isinstance(item, Failed):
-            failed += 1
-            show_error(str(item.error), item.error.hint)
-            rows.fail(item)
-        else:
-            done += 1
-            rows.add(item)
-    rows.close()
-    if not done and not failed:
-        show_error("no pictures found")
-    if failed or not done:
-        raise typer.Exit(FAILURE)
+    show_rows(hide_results(stream, key), rows, "predicting", total=count_results(images, per))

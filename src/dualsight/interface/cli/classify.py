@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualsight.interface.cli.deidentify import Deidentify, hide_results, read_key_if
-from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
@@ -33,7 +32,6 @@ from dualsight.interface.cli.options import (
     open_model,
     read_reading,
 )
-from dualsight.interface.cli.stderr import show_error, show_progress
 
 if TYPE_CHECKING:
     from dualsight.learn.evaluate.thresholds import Thresholds
@@ -89,8 +87,7 @@ def classify(
     if chosen is not None:
         chosen.check(encoder.fingerprint, names, templates, multilabel)
 
-    from dualsight.interface.cli.classify_rows import CsvRows, JsonRows, TextRows
-    from dualsight.task.embed import Failed
+    from dualsight.interface.cli.classify_rows import CsvRows, JsonRows, TextRows, show_rows
 
     stream = encoder.iter_classify(
         find_images(images, key),
@@ -108,21 +105,7 @@ def classify(
         if as_csv
         else TextRows(top, per, chosen)
     )
-    done = failed = 0
-    results = hide_results(stream, key)
-    for item in show_progress(results, "classifying", total=count_results(images, per), beside_output=True):
-        if isinstance(item, Failed):
-            failed += 1
-            show_error(str(item.error), item.error.hint)
-            rows.fail(item)
-        else:
-            done += 1
-            rows.add(item)
-    rows.close()
-    if not done and not failed:
-        show_error("no pictures found")
-    if failed or not done:
-        raise typer.Exit(FAILURE)
+    show_rows(hide_results(stream, key), rows, "classifying", total=count_results(images, per))
 
 
 def read_chosen(file: Path | None) -> Thresholds | None:

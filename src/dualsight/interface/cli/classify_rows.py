@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
+from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.result_row import COLUMNS, describe_origin
+from dualsight.interface.cli.stderr import show_error, show_progress
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Failed
 from dualsight.task.model import Model
@@ -32,6 +35,27 @@ class Rows(Protocol):
 
     def close(self) -> None:
         """No more will come."""
+
+
+def show_rows(results: Iterable[Classification | Failed], rows: Rows, what: str, *, total: int | None) -> None:
+    """Prints results as they come; each failure also on stderr.
+
+    Raises typer.Exit where one has failed, or where there was none.
+    """
+    done = failed = 0
+    for item in show_progress(results, what, total=total, beside_output=True):
+        if isinstance(item, Failed):
+            failed += 1
+            show_error(str(item.error), item.error.hint)
+            rows.fail(item)
+        else:
+            done += 1
+            rows.add(item)
+    rows.close()
+    if not done and not failed:
+        show_error("no pictures found")
+    if failed or not done:
+        raise typer.Exit(FAILURE)
 
 
 class TextRows:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dualsight.interface.cli.exits import FAILURE
+from dualsight.interface.cli.manifest_vectors import embed_shown
 from dualsight.interface.cli.options import (
     ModelName,
     Mpp,
@@ -21,7 +22,7 @@ from dualsight.interface.cli.options import (
     open_model,
     read_reading,
 )
-from dualsight.interface.cli.stderr import show_error, show_line, show_progress, waiting
+from dualsight.interface.cli.stderr import show_line, waiting
 from dualsight.interface.cli.whole_file import check_place, whole_file
 
 if TYPE_CHECKING:
@@ -132,22 +133,13 @@ def _read_methods(names: list[str] | None) -> tuple[MethodName, ...]:
 
 def _embedder(model: Model, vectors: Path | None, reading: Reading) -> Callable[[Manifest], EmbeddedManifest]:
     """What gives a table its vectors, from a file or made now; pictures that fail are told by name."""
-    from dualsight.learn.embedded import collect, match, pictures
+    from dualsight.learn.embedded import match
     from dualsight.learn.vector_file import read_vectors
 
     if vectors is not None:
         stored = read_vectors(vectors)
         return lambda manifest: match(manifest, stored, fingerprint=model.fingerprint)
-
-    def embed(manifest: Manifest) -> EmbeddedManifest:
-        stream = model.embed(pictures(manifest), reading=reading)
-        shown = show_progress(stream, "embedding", total=len(manifest.examples))
-        embedded = collect(manifest, shown, width=model.config.dual.projection)
-        for error in embedded.failed:
-            show_error(str(error), error.hint)
-        return embedded
-
-    return embed
+    return lambda manifest: embed_shown(model, manifest, reading)
 
 
 def _write(found: Evaluation, folder: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from dualsight.image.dicom_file import open_dicom
+from dualsight.image.dicom.file import open_dicom
+from dualsight.image.dicom.secondary_capture import secondary_capture
 from dualsight.image.limits import Limits
-from dualsight.image.secondary_capture import secondary_capture
 from dualsight.image.source import Item
 from dualsight.interface.cli.whole_file import whole_file
 from dualsight.interface.overlay import RESEARCH, draw_overlay

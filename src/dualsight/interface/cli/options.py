@@ -121,7 +121,7 @@ def narrow_sources(sources: Sequence[str], study: str | None, series: str | None
         raise typer.BadParameter("no DICOMweb source to choose from", param_hint=option)
 
     from dualsight.errors import UnsupportedImage
-    from dualsight.image.dicomweb import PREFIX, narrow
+    from dualsight.image.dicomweb.instances import PREFIX, narrow
 
     try:
         return [

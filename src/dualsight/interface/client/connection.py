@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dualsight.errors import ConfigError, MissingExtra, ServiceError
-from dualsight.image.dicomweb_credentials import is_loopback
+from dualsight.image.dicomweb.credentials import is_loopback
 from dualsight.interface.client.exchange import Reply, Request
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlsplit
 
 from dualsight.errors import ConfigError
-from dualsight.image.dicomweb_credentials import is_loopback
+from dualsight.image.dicomweb.credentials import is_loopback
 
 VARIABLE = "DUALSIGHT_KEY"
 KEYRING_SERVICE = "dualsight"

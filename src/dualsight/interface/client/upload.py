@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 from PIL import Image
 
 from dualsight.errors import ImageError, UnreadableImage, UnsupportedImage
@@ -20,7 +19,7 @@ from dualsight.image.limits import Limits
 from dualsight.image.open import Source, read
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
-from dualsight.task.prepared import Failed, source_name
+from dualsight.task.prepared import Failed, as_stream, source_name
 
 Images: TypeAlias = Source | Item | Iterable[Source | Item]
 
@@ -43,7 +42,7 @@ def batches(images: Images, size: int) -> Iterator[Batch]:
     """The pictures in order, at most `size` and 32 MiB at a time; one that cannot be read is a Failed in its place."""
     batch: Batch = []
     n_bytes = 0
-    for index, image in enumerate(_each(images)):
+    for index, image in enumerate(as_stream(images)):
         upload = _upload(image, index)
         length = len(upload.content) if isinstance(upload, Upload) else 0
         if batch and (len(batch) >= size or n_bytes + length > REQUEST_BYTES):
@@ -53,17 +52,6 @@ def batches(images: Images, size: int) -> Iterator[Batch]:
         n_bytes += length
     if batch:
         yield batch
-
-
-def _each(images: Images) -> Iterable[Any]:
-    """One picture as a stream of one; an array [n, H, W, C] as its n pictures, as `Model` takes them."""
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        return images
-    if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | np.ndarray | Image.Image):
-        return [images]
-    if hasattr(images, "read") or not isinstance(images, Iterable):
-        return [images]  # a file object, an item, a frame
-    return images
 
 
 def _upload(image: Any, index: int) -> Upload | Failed:

@@ -5,7 +5,6 @@ base64, data URL or a file's bytes ──▶ bytes ──▶ frames ──standa
 
 from __future__ import annotations
 
-import binascii
 import io
 import re
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from PIL import Image
 
 from dualsight.errors import UnreadableImage
 from dualsight.image.frame import Frame
-from dualsight.image.open import read
+from dualsight.image.open import read, unpack_base64
 from dualsight.image.prepare import Preprocessing, resize
 from dualsight.image.reading import Reading, Window
 from dualsight.image.voi import CT_WINDOWS
@@ -58,12 +57,11 @@ def from_base64(text: str, source: str) -> bytes:
         if url is None:
             raise UnreadableImage("a data URL that is not base64", source=source)
         text = text[url.end() :]
-    packed = "".join(text.split()).rstrip("=")
-    try:
-        return binascii.a2b_base64(packed + "=" * (-len(packed) % 4), strict_mode=True)
-    except (binascii.Error, ValueError):  # ValueError: a letter beyond ASCII
+    data = unpack_base64(text)
+    if data is None:
         hint = "no address is fetched and no path is opened: send the file's own bytes"
-        raise UnreadableImage("neither base64 nor a data URL", source=source, hint=hint) from None
+        raise UnreadableImage("neither base64 nor a data URL", source=source, hint=hint)
+    return data
 
 
 def read_window(text: str) -> Window:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from dualsight.engine.batcher import Batch, Batcher
 from dualsight.errors import DeadlineExceeded, ImageError, UnreadableImage
 from dualsight.image.frame import Frame
-from dualsight.image.prepare import normalise
+from dualsight.image.prepare import normalise_all
 from dualsight.image.reading import Reading, Window
 from dualsight.interface.http.errors import code_of
 from dualsight.interface.http.limits import ServerLimits
@@ -197,9 +197,8 @@ class Service:
 
     def _encode_images(self, pictures: list[Pixels]) -> list[Vector]:
         """In the engine's thread, the only one that touches `_room`."""
-        for picture, place in zip(pictures, self._room, strict=False):
-            normalise(picture, self.model.config.preprocessing, out=place)
-        return list(self.model.engine.encode_images(self._room[: len(pictures)]))
+        pixels = normalise_all(pictures, self.model.config.preprocessing, self._room)
+        return list(self.model.engine.encode_images(pixels))
 
     def _count(self, kind: str, batch: Batch) -> None:
         self._metrics.count_batch(kind, batch)

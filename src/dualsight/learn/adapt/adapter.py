@@ -22,8 +22,9 @@ from dualsight.learn.adapt.thresholds import Thresholds
 from dualsight.learn.adapt.tip import TipAdapter
 from dualsight.task.classify import Classification, ranked
 from dualsight.task.embed import Embedded, Failed
-from dualsight.task.model import Images, Model
+from dualsight.task.model import Model
 from dualsight.task.pool import Per, Pool
+from dualsight.task.prepared import Images
 
 Kind = Literal["linear", "knn", "mlp", "tip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -1,0 +1,1 @@
+"""A DICOMweb server as a source (PS3.18)."""

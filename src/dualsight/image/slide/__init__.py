@@ -1,0 +1,1 @@
+"""Whole-slide images and other TIFF pyramids → tiles that show tissue."""
