@@ -1,4 +1,4 @@
-"""From a hub to an answer, as a person goes: pull, again after it broke off, verify, then the hub id without a network."""
+"""From a hub to an answer: pull, again after it broke off, verify, then the hub id without a network."""
 
 from __future__ import annotations
 
