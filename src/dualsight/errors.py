@@ -41,6 +41,9 @@ or an attribute that identifies a patient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 
 class DualsightError(Exception):
     """Base of all errors here. `str(error)` says what and where; `error.hint` says what to do, or is empty."""
@@ -91,6 +94,10 @@ class ImageError(DualsightError):
         self.problem = problem
         self.source = source
         self.frame = frame
+
+    def __reduce__(self) -> tuple[Callable[[str], ImageError], tuple[str]]:
+        """How another process makes it again: its fields are not its message."""
+        return partial(type(self), source=self.source, frame=self.frame, hint=self.hint), (self.problem,)
 
 
 class UnreadableImage(ImageError):

@@ -14,22 +14,21 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 from typing import TypeAlias
 
-from dualsight.errors import ImageError, UnreadableImage
 from dualsight.image.archive import Member
 from dualsight.image.deidentify import deidentified, deidentified_error, hashed_name
 from dualsight.image.grouping import group
 from dualsight.image.source import Item, Skipped
-from dualsight.store.content import Unit, first_item, hash_text, hash_unit
+from dualsight.store.content import Unit, first_item, hash_text
+from dualsight.store.embed_units import Embeddings, EmbedUnits, Known, Unreached
 from dualsight.store.manifest import Manifest
 from dualsight.store.rows import Row, image_row, text_row
 from dualsight.store.settings import TEXT_SETTINGS, Settings
 from dualsight.store.writer import Writer
-from dualsight.task.embed import Embedded, Failed, embed_frames
-from dualsight.task.model import SERIES_AT_A_TIME, Model
+from dualsight.task.embed import Embedded, Failed
+from dualsight.task.model import Model
 from dualsight.task.pool import pool_frames
 
 COMMIT_ROWS = 512
@@ -55,87 +54,61 @@ class Present:
 Event: TypeAlias = Added | Present | Skipped | Failed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OnItsWay:
-    """A unit between the disk and its rows. item: the file that it is named after."""
-
-    name: str
-    item: Item
-    content_hash: str
-
-
 _Rows: TypeAlias = tuple[str, list[Row]]  # the name of a unit, and all that it makes
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """The state of one run: units on their way through the encoder, and what was met on the way to it.
+    """The state of one run.
 
-    seen: hashes of all content that was found, embedded now or before. is_complete: nothing was out of reach.
+    embed: who makes vectors of units. known: content that the table has, or that is on its way. seen: hashes of all
+    content that was found, embedded now or before. is_complete: nothing was out of reach.
     """
 
-    model: Model
+    embed: EmbedUnits
     settings: Settings
     manifest: Manifest
     key: bytes | None
-    known: set[str]  # content that the table has, or that is on its way
+    known: set[str]
     seen: set[str] = field(default_factory=set)
     is_complete: bool = True
-    _on_its_way: dict[int, _OnItsWay] = field(default_factory=dict, init=False)
-    _met: deque[Present | Skipped | Failed] = field(default_factory=deque, init=False)
+    _skipped: deque[Skipped] = field(default_factory=deque, init=False)
 
     def events(self, found: Iterable[Item | Skipped]) -> Generator[_Rows | Present | Skipped | Failed, None, None]:
         """Each new unit's name and rows, in order; and beside them what is skipped, has failed or is there."""
-        settings, model = self.settings, self.model
-        per = "series" if settings.per == "volume" else settings.per
         units: Iterable[Unit] = self._items(found)
-        if per == "series" or per == "study":
-            units = group(units, per=per, limits=settings.reading.limits)
-        stream = embed_frames(
-            self._new(units),
-            model.engine,
-            model.config.preprocessing,
-            batch_size=settings.batch_size,
-            reading=settings.reading,
-            workers=SERIES_AT_A_TIME if per in ("series", "study") else None,
-        )
-        for index, results in groupby(stream, key=lambda result: result.index):
-            yield from self._drained()
-            yield from self._unit(self._on_its_way.pop(index), list(results))
+        if self.settings.grouped_by:
+            units = group(units, per=self.settings.grouped_by, limits=self.settings.reading.limits)
+        with closing(self.embed(units, self.known)) as outcomes:
+            for outcome in outcomes:
+                yield from self._drained()
+                match outcome:
+                    case Unreached():
+                        self.is_complete = False
+                        yield self._hidden(Failed(index=-1, source=outcome.unit.name, error=outcome.error))
+                    case Known():
+                        self.seen.add(outcome.content_hash)
+                        yield Present(source=self._name(outcome.unit.name))
+                    case Embeddings():
+                        self.seen.add(outcome.content_hash)
+                        yield from self._rows(outcome)
         yield from self._drained()
 
     def _items(self, found: Iterable[Item | Skipped]) -> Iterator[Item]:
+        """Those of them that may be pictures; called ahead of the encoder, by one thread at a time."""
         for thing in found:
             if isinstance(thing, Item):
                 yield thing
             else:
                 self.is_complete &= not thing.reason.startswith("cannot be")
-                self._met.append(replace(thing, name=self._name(thing.name)))
+                self._skipped.append(replace(thing, name=self._name(thing.name)))
 
-    def _new(self, units: Iterable[Unit]) -> Iterator[Unit]:
-        """The units that are not in the table; called ahead of the encoder, by one of its threads at a time."""
-        index = 0
-        for unit in units:
-            try:
-                hashed = hash_unit(unit, self.key)
-            except (OSError, ImageError) as error:
-                self._met.append(self._unreached(unit, error))
-                continue
-            self.seen.add(hashed.content_hash)
-            if hashed.content_hash in self.known:
-                self._met.append(Present(source=self._name(unit.name)))
-                continue
-            self.known.add(hashed.content_hash)
-            self._on_its_way[index] = _OnItsWay(name=unit.name, item=first_item(unit), content_hash=hashed.content_hash)
-            index += 1
-            yield hashed.unit
-
-    def _unit(self, unit: _OnItsWay, results: list[Embedded | Failed]) -> Iterator[_Rows | Failed]:
+    def _rows(self, unit: Embeddings) -> Iterator[_Rows | Failed]:
         per = self.settings.per
         if per == "frame":
-            kept = results
+            kept = list(unit.results)
         else:
-            kept = list(pool_frames(results, per="series" if per == "volume" else per, pool=self.settings.pool))
+            kept = list(pool_frames(unit.results, per=self.settings.grouped_by or "image", pool=self.settings.pool))
         failed = [result for result in kept if isinstance(result, Failed)]
         done = [result for result in kept if isinstance(result, Embedded)]
         for failure in failed:
@@ -144,24 +117,19 @@ class Run:
             self.known.discard(unit.content_hash)
             return
         if per == "volume" and done[0].n_frames > 1:
-            done = [result for result in results if isinstance(result, Embedded)] + done
+            done = [result for result in unit.results if isinstance(result, Embedded)] + done
+        item = first_item(unit.unit)
         rows = [
             image_row(
                 result if self.key is None else _deidentified(result, self.key),
                 content_hash=unit.content_hash,
                 settings=self.settings.as_json(),
-                path=None if self.key is not None else _path(unit.item),
-                user=self.manifest.of(unit.item.name),
+                path=None if self.key is not None else _path(item),
+                user=self.manifest.of(item.name),
             )
             for result in done
         ]
-        yield self._name(unit.name), rows
-
-    def _unreached(self, unit: Unit, error: OSError | ImageError) -> Failed:
-        self.is_complete = False
-        if isinstance(error, OSError):
-            error = UnreadableImage(f"cannot be read ({error.strerror})", source=unit.name)
-        return self._hidden(Failed(index=-1, source=unit.name, error=error))
+        yield self._name(unit.unit.name), rows
 
     def _hidden(self, failure: Failed) -> Failed:
         if self.key is None:
@@ -171,9 +139,9 @@ class Run:
     def _name(self, name: str) -> str:
         return name if self.key is None else hashed_name(name, self.key)
 
-    def _drained(self) -> Iterator[Present | Skipped | Failed]:
-        while self._met:
-            yield self._met.popleft()
+    def _drained(self) -> Iterator[Skipped]:
+        while self._skipped:
+            yield self._skipped.popleft()
 
 
 def add_images(run: Run, found: Iterable[Item | Skipped], writer: Writer) -> Iterator[Event]:

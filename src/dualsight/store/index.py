@@ -13,6 +13,7 @@ from dualsight.image.source import scan
 from dualsight.store import check, lance
 from dualsight.store.add import Event, Run, add_images, add_texts
 from dualsight.store.clusters import Clusters, Layout, cluster
+from dualsight.store.embed_units import embed_here
 from dualsight.store.evaluate import KS, Precision, evaluate
 from dualsight.store.filter_tree import render
 from dualsight.store.filters import parse
@@ -123,7 +124,13 @@ class Index:
         manifest = read_manifests(places, columns if columns is not None or key is None else ())
         check_user_columns(manifest.types, self._table().schema if lance.has_table(self.folder) else None)
         writer = Writer(self.folder, about, manifest.types)
-        run = Run(model=model, settings=settings, manifest=manifest, key=key, known=writer.known(settings.as_json()))
+        run = Run(
+            embed=embed_here(model, settings, key),
+            settings=settings,
+            manifest=manifest,
+            key=key,
+            known=writer.known(settings.as_json()),
+        )
         yield from add_images(run, scan(places, limits=settings.reading.limits), writer)
         yield from add_texts(model, texts, writer.known(TEXT_SETTINGS), writer)
         return self._pruned(run, writer) if prune else 0

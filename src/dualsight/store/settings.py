@@ -34,6 +34,13 @@ class Settings:
             raise ConfigError(f"per is {self.per!r}", hint=f"one of: {', '.join((*get_args(Per), 'volume'))}")
         check_pooling("image", self.pool)
 
+    @property
+    def grouped_by(self) -> Literal["series", "study"] | None:
+        """What DICOM files are grouped by before they are embedded; None where each is a unit."""
+        if self.per == "volume":
+            return "series"
+        return self.per if self.per in ("series", "study") else None
+
     def as_json(self) -> str:
         """What decides a row's vector, beside the picture and the model; the same choices give the same text."""
         reading = self.reading
