@@ -30,9 +30,9 @@ from dualsight.checkpoint.save import write_weights
 from dualsight.engine.torch import has_bfloat16
 from dualsight.image.prepare import resize
 from dualsight.learn.card import Training, card
-from dualsight.learn.phantom.base import Modality
 from dualsight.learn.phantom.captions import caption
-from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw_many
+from dualsight.learn.phantom.catalogue import HELD_OUT, draw_many, draw_pairs
+from dualsight.learn.phantom.questions import CLASS_OF, Questions
 from dualsight.learn.train.loop import Batch, fit
 from dualsight.learn.train.recipe import Recipe
 from dualsight.learn.zero_shot import ZeroShotReport, measure
@@ -43,7 +43,7 @@ from dualsight.text.tokenizer import Tokenizer
 SEED = 20_261_124
 PICTURES = 100_000
 BATCH = 64
-EPOCHS = 3.8
+EPOCHS = 2.4
 CHUNK = 500
 CAPTIONS_EACH = 4  # different wordings drawn for each picture
 MEASURED = 3_000  # held-out phantoms
@@ -96,23 +96,22 @@ TEST:
 """
 
 
-CLASSES: tuple[tuple[Modality, str | None], ...] = tuple(
-    (modality, finding) for modality in MODALITIES for finding in (None, *modality.findings)
-)
-_CLASS_OF = {(modality.name, finding): number for number, (modality, finding) in enumerate(CLASSES)}
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """n phantoms to train on: pictures uint8 [n, H, W, 3], captions of each, and the class of each, int64 [n]."""
+    """n phantoms to train on, two of each patient in turn (`draw_pairs`).
+
+    images: uint8 [n, H, W, 3]. captions: CAPTIONS_EACH of each. classes: int64 [n], into CLASSES.
+    sides: [n], "left", "right" or "" for none.
+    """
 
     images: NDArray[np.uint8]
     captions: list[list[str]]
     classes: NDArray[np.int64]
+    sides: NDArray[np.str_]
 
 
 def draw_chunk(task: tuple[int, int]) -> Drawn:
-    """CHUNK phantoms of patients from `first` on.
+    """The training set's phantoms from number `first` on, CHUNK of them.
 
     One in six chunks is drawn larger and resized, as a user's pictures are.
     """
@@ -120,12 +119,13 @@ def draw_chunk(task: tuple[int, int]) -> Drawn:
     preprocessing = parse_config(CONFIG).preprocessing
     rng = np.random.default_rng([seed, first])
     size = preprocessing.height * (2 if first // CHUNK % 6 == 5 else 1)
-    pictures, captions, classes = [], [], []
-    for phantom in draw_many(first, CHUNK, size=size):
+    pictures, captions, classes, sides = [], [], [], []
+    for phantom in draw_pairs(first // 2, CHUNK // 2, size=size):
         pictures.append(resize(phantom.pixels, preprocessing))
         captions.append([caption(phantom, rng) for _ in range(CAPTIONS_EACH)])
-        classes.append(_CLASS_OF[phantom.modality.name, phantom.finding])
-    return Drawn(np.stack(pictures), captions, np.array(classes))
+        classes.append(CLASS_OF[phantom.modality.name, phantom.finding])
+        sides.append(phantom.side or "")
+    return Drawn(np.stack(pictures), captions, np.array(classes), np.array(sides))
 
 
 def draw_all(pictures: int, seed: int, progress: Progress) -> Drawn:
@@ -136,13 +136,15 @@ def draw_all(pictures: int, seed: int, progress: Progress) -> Drawn:
     images = np.empty((len(starts) * CHUNK, preprocessing.height, preprocessing.width, 3), np.uint8)
     captions: list[list[str]] = []
     classes: list[NDArray[np.int64]] = []
+    sides: list[NDArray[np.str_]] = []
     with _one_thread_each(), multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         for start, chunk in zip(starts, pool.imap(draw_chunk, [(i, seed) for i in starts]), strict=True):
             images[start : start + CHUNK] = chunk.images
             captions.extend(chunk.captions)
             classes.append(chunk.classes)
+            sides.append(chunk.sides)
             progress.advance(task, CHUNK)
-    return Drawn(images, captions, np.concatenate(classes))
+    return Drawn(images, captions, np.concatenate(classes), np.concatenate(sides))
 
 
 @contextmanager
@@ -159,19 +161,20 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def batches(drawn: Drawn, config: ModelConfig, rng: np.random.Generator) -> Iterator[Batch]:
-    """Shuffled epochs without end, all modalities mixed. Equal captions are one class (UniCL).
+    """Shuffled epochs without end, all modalities mixed, a patient's two pictures together.
 
-    Each batch brings a prompt of every class of CLASSES too, of a view by chance.
+    Equal captions are one class (UniCL). Each batch brings the prompts of a question too.
     """
     tokenizer = Tokenizer.packaged()
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (config.preprocessing.mean, config.preprocessing.std))
+    questions = Questions(drawn.classes, drawn.sides)
     while True:
-        order = rng.permutation(len(drawn.images))
+        order = (2 * rng.permutation(len(drawn.images) // 2)[:, None] + [0, 1]).ravel()
         for start in range(0, len(order) - BATCH + 1, BATCH):
             chosen = order[start : start + BATCH]
             texts = [drawn.captions[i][rng.integers(CAPTIONS_EACH)] for i in chosen]
             _, labels = np.unique(texts, return_inverse=True)
-            prompts = [modality.prompt(str(rng.choice(modality.views)), finding) for modality, finding in CLASSES]
+            prompts, answers = questions.ask(chosen, rng)
             tokens = tokenizer(texts + prompts)
             pixels = torch.from_numpy(drawn.images[chosen]).permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
             yield Batch(
@@ -179,7 +182,7 @@ def batches(drawn: Drawn, config: ModelConfig, rng: np.random.Generator) -> Iter
                 input_ids=torch.from_numpy(tokens.input_ids),
                 attention_mask=torch.from_numpy(tokens.attention_mask),
                 labels=torch.from_numpy(labels),
-                classes=torch.from_numpy(drawn.classes[chosen]),
+                classes=torch.from_numpy(answers),
             )
 
 

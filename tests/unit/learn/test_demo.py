@@ -7,7 +7,8 @@ import pytest
 
 from dualsight.checkpoint.config import parse_config
 from dualsight.learn import demo
-from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw, draw_many
+from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw, draw_many, draw_pairs
+from dualsight.learn.phantom.questions import CLASSES
 
 
 def test_phantoms_are_their_numbers() -> None:
@@ -24,26 +25,41 @@ def test_phantoms_are_their_numbers() -> None:
     assert {p.finding is None for p in drawn} == {True, False}
 
 
+def test_two_pictures_of_a_patient_differ_by_the_finding_alone() -> None:
+    drawn = list(draw_pairs(5, 40, size=64))
+    assert [p.patient for p in drawn] == [patient for patient in range(5, 45) for _ in range(2)]
+    for first, second in zip(drawn[::2], drawn[1::2], strict=True):
+        assert (first.modality, first.view) == (second.modality, second.view)
+        assert first.finding != second.finding
+        again = draw(second.modality, second.view, second.finding, patient=second.patient, size=64)
+        assert np.array_equal(second.pixels, again.pixels)
+    normal = sum(p.finding is None for p in drawn)
+    assert 12 <= normal <= 28  # a quarter of 80
+
+
 def test_the_demo_batches_hold_pictures_with_their_captions() -> None:
     config = parse_config(demo.CONFIG)
-    images = np.zeros((demo.BATCH, 112, 112, 3), np.uint8)
-    images[0] = 255
-    captions = [["white"] * demo.CAPTIONS_EACH] + [["black"] * demo.CAPTIONS_EACH] * (demo.BATCH - 1)
-    classes = np.arange(demo.BATCH) % 7
-    batch = next(demo.batches(demo.Drawn(images, captions, classes), config, np.random.default_rng(0)))
-    assert len(batch.input_ids) == demo.BATCH + len(demo.CLASSES)
-    assert sorted(batch.classes.tolist()) == sorted(classes.tolist())
+    n = 2 * demo.BATCH
+    images = np.zeros((n, 112, 112, 3), np.uint8)
+    images[:2] = 255
+    captions = [["white"] * demo.CAPTIONS_EACH] * 2 + [["black"] * demo.CAPTIONS_EACH] * (n - 2)
+    drawn = demo.Drawn(images, captions, np.zeros(n, np.int64), np.full(n, ""))
+    batches = demo.batches(drawn, config, np.random.default_rng(0))
+    batch = max((next(batches) for _ in range(2)), key=lambda batch: float(batch.pixels.mean()))  # one epoch
+    assert len(batch.input_ids) > len(batch.pixels) == demo.BATCH
+    assert int(batch.classes.max()) < len(batch.input_ids) - demo.BATCH
     white = batch.pixels.mean((1, 2, 3)) > 0
-    assert int(white.sum()) == 1
+    assert int(white.sum()) == 2  # the patient's two pictures, together
     assert len(set(batch.labels[~white].tolist())) == 1
-    assert batch.labels[white].item() != batch.labels[~white][0].item()
+    assert batch.labels[white].unique().item() != batch.labels[~white][0].item()
     top = (1 - np.array(config.preprocessing.mean)) / np.array(config.preprocessing.std)
     np.testing.assert_allclose(batch.pixels[white][0].mean((1, 2)), top, rtol=1e-5)
 
 
-def test_a_drawn_chunk_knows_its_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drawn_chunk_knows_its_classes_and_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "CHUNK", 12)
-    drawn = demo.draw_chunk((0, 1))
+    drawn = demo.draw_chunk((12, 1))
     assert drawn.images.shape == (12, 112, 112, 3)
-    for phantom, number in zip(draw_many(0, 12, size=16), drawn.classes, strict=True):
-        assert demo.CLASSES[number] == (phantom.modality, phantom.finding)
+    for phantom, number, side in zip(draw_pairs(6, 6, size=16), drawn.classes, drawn.sides, strict=True):
+        assert CLASSES[number] == (phantom.modality, phantom.finding)
+        assert side == (phantom.side or "")
