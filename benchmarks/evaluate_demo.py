@@ -2,14 +2,13 @@
 
     python benchmarks/evaluate_demo.py [--pictures 3000] [--model demo]
 
-    held-out phantoms ──embed once──▶ modality top-1      among all modalities' names
-                                      finding AUC         one against the rest of its own modality's pictures
+    held-out phantoms ──embed once──▶ as in dualsight.learn.zero_shot, and
+                                      finding AUC         with its interval
                                       the same, shuffled  the truth permuted within a modality: near 0.5
-                                      laterality top-1    the caption with the right side against that with the other
                                       recall@10           the first 1,000 pictures, asked by whole captions
 
 A caption is `Phantom.prompt`: modality, anatomy, view, finding. Pictures with the same caption are all right answers
-to it. The caption of a side puts it before the finding: "x-ray chest anteroposterior left pneumothorax".
+to it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +25,9 @@ from dualsight.learn.adapt import PromptEnsemble
 from dualsight.learn.evaluate.bootstrap import interval, resampled_aucs
 from dualsight.learn.evaluate.retrieval import retrieval
 from dualsight.learn.metrics import roc_auc
-from dualsight.learn.phantom.base import Modality, Side
+from dualsight.learn.phantom.base import Modality
 from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, Phantom, draw_many
-from dualsight.learn.zero_shot import label_vector
+from dualsight.learn.zero_shot import Shown, label_vector, laterality, measure, modality_top1, show
 from dualsight.task.model import Model
 
 Vectors = NDArray[np.float32]
@@ -49,55 +47,35 @@ def main() -> None:
     parser.add_argument("--model", default="demo")
     asked = parser.parse_args()
     model = dualsight.load(asked.model)
-    truths, vectors = embed(model, asked.pictures)
-    parts = list(scored(model, truths, vectors))
+    shown = show(model, draw_many(HELD_OUT, asked.pictures, size=SIZE))
+    parts = list(scored(model, shown))
     aucs = finding_aucs(parts, None)
     rng = np.random.default_rng(SEED)
     shuffled = [float(np.mean(list(finding_aucs(parts, rng).values()))) for _ in range(SHUFFLES)]
     found = {
         "model": model.name,
         "fingerprint": model.fingerprint,
-        "pictures": len(truths),
-        "modality_top1": modality_top1(model, truths, vectors),
+        "pictures": len(shown.truths),
+        "modality_top1": modality_top1(model, shown),
         "findings": len(aucs),
         "mean_finding_auc": float(np.mean(list(aucs.values()))),
         "mean_finding_auc_95": mean_interval(parts),
         "worst_findings": dict(sorted(aucs.items(), key=lambda item: item[1])[:5]),
         "mean_finding_auc_shuffled": float(np.mean(shuffled)),
-        "laterality": laterality(model, truths, vectors),
-        "recall_at_10": recall(model, truths[:SEARCHED], vectors[:SEARCHED]),
+        "mean_absence_auc": measure(model, shown).mean_absence_auc,
+        "laterality": sides(model, shown),
+        "recall_at_10": recall(model, shown.truths[:SEARCHED], shown.vectors[:SEARCHED]),
     }
     print(json.dumps(found, indent=2))
 
 
-def embed(model: Model, n: int) -> tuple[list[Phantom], Vectors]:
-    """n phantoms of patients from HELD_OUT on, without their pixels, and their vectors [n, D]."""
-    truths: list[Phantom] = []
-    nothing = np.zeros((0, 0), np.uint8)
-
-    def pictures() -> Iterator[NDArray[np.uint8]]:
-        for phantom in draw_many(HELD_OUT, n, size=SIZE):
-            truths.append(replace(phantom, pixels=nothing, mask=nothing.astype(bool)))
-            yield phantom.pixels
-
-    vectors = model.encode_image(pictures(), batch_size=32)
-    return truths, vectors
-
-
-def modality_top1(model: Model, truths: Sequence[Phantom], vectors: Vectors) -> float:
-    """The share whose modality's name is the most similar of all names."""
-    names = model.encode_text([f"{modality.name} {modality.anatomy}" for modality in MODALITIES])
-    said = (vectors @ names.T).argmax(axis=1)
-    return float(np.mean([MODALITIES[i] is truth.modality for i, truth in zip(said, truths, strict=True)]))
-
-
-def scored(model: Model, truths: Sequence[Phantom], vectors: Vectors) -> Iterator[tuple[Modality, Scores, Truth]]:
+def scored(model: Model, shown: Shown) -> Iterator[tuple[Modality, Scores, Truth]]:
     """Of each modality the probabilities and the truth of its findings, both [its pictures, its findings]."""
     for modality in MODALITIES:
-        own = [i for i, truth in enumerate(truths) if truth.modality is modality]
-        findings = np.array([truths[i].finding or modality.normal for i in own])
+        own = [i for i, truth in enumerate(shown.truths) if truth.modality is modality]
+        findings = np.array([shown.truths[i].finding or modality.normal for i in own])
         truth = findings[:, None] == np.array(modality.findings)[None, :]
-        yield modality, finding_scores(model, modality, vectors[own]), truth
+        yield modality, finding_scores(model, modality, shown.vectors[own]), truth
 
 
 def finding_aucs(
@@ -126,24 +104,15 @@ def finding_scores(model: Model, modality: Modality, vectors: Vectors) -> Scores
     return head.predict_proba(vectors)[:, 1:]
 
 
-def laterality(model: Model, truths: Sequence[Phantom], vectors: Vectors) -> dict[str, float]:
-    """Of phantoms whose finding has a side: how often the caption of that side is the more similar one."""
-    sided = [(truth, vector) for truth, vector in zip(truths, vectors, strict=True) if truth.side is not None]
-    right = [
-        bool(np.diff(model.encode_text([_caption(truth, side) for side in ("left", "right")]) @ vector)[0] > 0)
-        == (truth.side == "right")
-        for truth, vector in sided
-    ]
-    found = {"pictures": float(len(right)), "top1": float(np.mean(right))}
+def sides(model: Model, shown: Shown) -> dict[str, float]:
+    """How often the prompt of the right side is the more similar one, over all that have a side and by modality."""
+    rights = laterality(model, shown)
+    found = {"pictures": float(len(rights)), "top1": float(np.mean([right for _, right in rights]))}
     for modality in MODALITIES:
-        own = [r for r, (truth, _) in zip(right, sided, strict=True) if truth.modality is modality]
+        own = [right for m, right in rights if m is modality]
         if own:
             found[f"{modality.name} {modality.anatomy}"] = float(np.mean(own))
     return found
-
-
-def _caption(truth: Phantom, side: Side) -> str:
-    return truth.modality.prompt(truth.view, f"{side} {truth.finding}")
 
 
 def recall(model: Model, truths: Sequence[Phantom], vectors: Vectors) -> dict[str, float]:

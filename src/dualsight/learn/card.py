@@ -16,6 +16,10 @@ picture; what it says of real ones means nothing.
 
 - Trained with UniCL by dualsight's own code on {pictures:,} phantoms of ten modalities: {steps:,} steps of
   {batch}, seed {seed}, {minutes:.0f} minutes on {cores} cores ({processor}, {precision}).
+- Two pictures of each patient, in the same batch: one acquisition, drawn once with a finding and once without it or
+  with another, so that the finding alone tells them apart.
+- Captions in MedImageInsight's order (modality, anatomy, view, finding), some with other words for these, a side, a
+  size ("small", "large", by the share of the picture) or a finding that is not there ("no ascites").
 - Made again by `make demo-checkpoint` (the same seed; other processors round differently).
 - Weights are stored in float16 and computed in float32.
 
@@ -29,6 +33,8 @@ a quarter without a finding; 256×256, resized as a user's picture is), by promp
 | modality, top-1 among ten names | {modality_top1:.3f} |
 | findings, mean zero-shot AUC over {n_findings} | {mean_auc:.3f} |
 | the same with the truth shuffled (a check that the figure can fail) | {shuffled_auc:.3f} |
+| a finding against its denial ("no …"), mean AUC | {mean_absence_auc:.3f} |
+| side of a finding, where it has one, top-1 of two | {laterality_top1:.3f} |
 
 A finding's AUC is one against the rest of its own modality's pictures, normal ones and those with other findings,
 of its probability among the modality's labels; each label's vector is the mean over the modality's views.
@@ -76,6 +82,8 @@ def card(
         modality_top1=report.modality_top1,
         n_findings=len(report.findings),
         mean_auc=report.mean_auc,
+        mean_absence_auc=report.mean_absence_auc,
+        laterality_top1=report.laterality_top1,
         shuffled_auc=shuffled.mean_auc,
         rows="\n".join(rows),
     )

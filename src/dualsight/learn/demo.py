@@ -35,7 +35,7 @@ from dualsight.learn.phantom.catalogue import HELD_OUT, draw_many, draw_pairs
 from dualsight.learn.phantom.questions import CLASS_OF, Questions
 from dualsight.learn.train.loop import Batch, fit
 from dualsight.learn.train.recipe import Recipe
-from dualsight.learn.zero_shot import ZeroShotReport, measure
+from dualsight.learn.zero_shot import ZeroShotReport, measure, show
 from dualsight.model.dual import DualEncoder
 from dualsight.task.model import load
 from dualsight.text.tokenizer import Tokenizer
@@ -169,7 +169,7 @@ def batches(drawn: Drawn, config: ModelConfig, rng: np.random.Generator) -> Iter
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (config.preprocessing.mean, config.preprocessing.std))
     questions = Questions(drawn.classes, drawn.sides)
     while True:
-        order = (2 * rng.permutation(len(drawn.images) // 2)[:, None] + [0, 1]).ravel()
+        order = (2 * rng.permutation(len(drawn.images) // 2)[:, None] + np.arange(2)).ravel()
         for start in range(0, len(order) - BATCH + 1, BATCH):
             chosen = order[start : start + BATCH]
             texts = [drawn.captions[i][rng.integers(CAPTIONS_EACH)] for i in chosen]
@@ -232,12 +232,12 @@ def measure_held_out(folder: Path) -> ZeroShotReport:
     """Figures of the checkpoint in `folder` over held-out phantoms; writes its card, README.md."""
     training = Training(**json.loads((folder / "training.json").read_text()))
     model = load(folder)
-    phantoms = list(draw_many(HELD_OUT, MEASURED, size=256))
-    report = measure(model, phantoms)
+    shown = show(model, draw_many(HELD_OUT, MEASURED, size=256))
+    report = measure(model, shown)
     encoder = model.checkpoint.model
     text = card(
         report,
-        measure(model, phantoms, shuffle=np.random.default_rng(0)),
+        measure(model, shown, shuffle=np.random.default_rng(0)),
         training=training,
         image_parameters=sum(p.numel() for p in encoder.image_encoder.parameters()),
         text_parameters=sum(p.numel() for p in encoder.lang_encoder.parameters()),
@@ -269,7 +269,10 @@ def main() -> None:
     if not arguments.measure:
         make(arguments.folder, pictures=arguments.pictures, seed=arguments.seed, console=console)
     report = measure_held_out(arguments.folder)
-    console.print(f"modality top-1 {report.modality_top1:.3f}, mean finding AUC {report.mean_auc:.3f}")
+    console.print(
+        f"modality top-1 {report.modality_top1:.3f}, mean finding AUC {report.mean_auc:.3f}, "
+        f"laterality top-1 {report.laterality_top1:.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """How well a model names phantoms it has never seen, by words alone.
 
-Modality: top-1 among all modalities' names. Findings: for each finding of each modality, one against the rest
-of *that modality's* pictures, normal and otherwise (the harder question: the modality gives nothing away),
-as the area under the ROC curve of the finding's probability among the modality's labels.
+phantoms ──embed once──▶ modality    top-1 among all modalities' names
+                         findings    each against the rest of its own modality's pictures, normal and otherwise
+                                     (the harder question: the modality gives nothing away), as the area under
+                                     the ROC curve of its probability among the modality's labels
+                         absence     "pneumonia" against "no pneumonia", by the same curve
+                         laterality  the prompt with the right side against that with the other
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,8 @@ from dualsight.learn.phantom.catalogue import MODALITIES, Phantom
 from dualsight.task.classify import probabilities
 from dualsight.task.model import Model
 
+SIDES = ("left", "right")
+
 
 @dataclass(frozen=True, slots=True)
 class FindingAuc:
@@ -27,6 +32,7 @@ class FindingAuc:
     modality: str
     finding: str
     auc: float
+    absence_auc: float  # of the finding against its denial
     positives: int
     negatives: int
 
@@ -37,6 +43,7 @@ class ZeroShotReport:
 
     pictures: int
     modality_top1: float
+    laterality_top1: float
     findings: tuple[FindingAuc, ...]
 
     @property
@@ -44,29 +51,64 @@ class ZeroShotReport:
         """Mean over findings, each counting once."""
         return float(np.mean([finding.auc for finding in self.findings]))
 
+    @property
+    def mean_absence_auc(self) -> float:
+        """The same of findings against their denials."""
+        return float(np.mean([finding.absence_auc for finding in self.findings]))
 
-def measure(model: Model, phantoms: Iterable[Phantom], *, shuffle: np.random.Generator | None = None) -> ZeroShotReport:
-    """Embeds the phantoms as a user would and asks by prompts.
 
-    `shuffle` permutes the truth among a modality's pictures: a check that the measure can fail (AUC near 0.5).
-    """
-    truths, pictures = [], []
-    for phantom in phantoms:
-        truths.append((phantom.modality, phantom.finding))
-        pictures.append(phantom.pixels)
-    vectors = model.encode_image(pictures, batch_size=32)
-    names = model.encode_text([f"{m.name} {m.anatomy}" for m in MODALITIES])
-    chosen = (vectors @ names.T).argmax(1)
-    right = [MODALITIES[index] is modality for index, (modality, _) in zip(chosen, truths, strict=True)]
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """Phantoms as the model sees them: their truths, without pixels and masks, and float32 vectors [n, D]."""
+
+    truths: Sequence[Phantom]
+    vectors: NDArray[np.float32]
+
+
+def show(model: Model, phantoms: Iterable[Phantom]) -> Shown:
+    """Embeds phantoms as a user would, keeping no picture."""
+    truths: list[Phantom] = []
+    nothing = np.zeros((0, 0), np.uint8)
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        for phantom in phantoms:
+            truths.append(replace(phantom, pixels=nothing, mask=nothing.astype(bool)))
+            yield phantom.pixels
+
+    vectors = model.encode_image(pictures(), batch_size=32)
+    return Shown(truths, vectors)
+
+
+def measure(model: Model, shown: Shown, *, shuffle: np.random.Generator | None = None) -> ZeroShotReport:
+    """All figures. `shuffle` permutes the findings among a modality's pictures: a check that AUC can be near 0.5."""
     findings: list[FindingAuc] = []
     for modality in MODALITIES:
-        own = [i for i, (m, _) in enumerate(truths) if m is modality]
+        own = [i for i, truth in enumerate(shown.truths) if truth.modality is modality]
         if own:
-            truth = [truths[i][1] for i in own]
+            truth = [shown.truths[i].finding for i in own]
             if shuffle is not None:
                 truth = [truth[i] for i in shuffle.permutation(len(truth))]
-            findings.extend(_finding_aucs(model, modality, vectors[own], truth))
-    return ZeroShotReport(len(truths), float(np.mean(right)), tuple(findings))
+            findings.extend(_finding_aucs(model, modality, shown.vectors[own], truth))
+    sides = [right for _, right in laterality(model, shown)]
+    return ZeroShotReport(len(shown.truths), modality_top1(model, shown), float(np.mean(sides)), tuple(findings))
+
+
+def modality_top1(model: Model, shown: Shown) -> float:
+    """The share whose modality's name is the most similar of all names."""
+    names = model.encode_text([f"{modality.name} {modality.anatomy}" for modality in MODALITIES])
+    said = (shown.vectors @ names.T).argmax(axis=1)
+    return float(np.mean([MODALITIES[i] is truth.modality for i, truth in zip(said, shown.truths, strict=True)]))
+
+
+def laterality(model: Model, shown: Shown) -> list[tuple[Modality, bool]]:
+    """Of each phantom whose finding has a side: whether the prompt of that side is the more similar one."""
+    found = []
+    for truth, vector in zip(shown.truths, shown.vectors, strict=True):
+        if truth.side is not None:
+            prompts = [truth.modality.prompt(truth.view, f"{side} {truth.finding}") for side in SIDES]
+            said = SIDES[int((model.encode_text(prompts) @ vector).argmax())]
+            found.append((truth.modality, said == truth.side))
+    return found
 
 
 def _finding_aucs(
@@ -75,14 +117,20 @@ def _finding_aucs(
     labels = (None, *modality.findings)
     prompts = np.stack([label_vector(model, modality, label) for label in labels])  # [1 + findings, D]
     scores = np.stack([probabilities(v, prompts, model.logit_scale, multilabel=False) for v in vectors])
+    denials = np.stack([label_vector(model, modality, f"no {finding}") for finding in modality.findings])
+    presence = vectors @ (prompts[1:] - denials).T  # [n, findings]
     results = []
     for column, finding in enumerate(modality.findings, start=1):
         positives = np.array([t == finding for t in truth])
         if positives.any() and not positives.all():
-            auc = roc_auc(scores[:, column], positives)
             results.append(
                 FindingAuc(
-                    f"{modality.name} {modality.anatomy}", finding, auc, int(positives.sum()), int((~positives).sum())
+                    modality=f"{modality.name} {modality.anatomy}",
+                    finding=finding,
+                    auc=roc_auc(scores[:, column], positives),
+                    absence_auc=roc_auc(presence[:, column - 1], positives),
+                    positives=int(positives.sum()),
+                    negatives=int((~positives).sum()),
                 )
             )
     return results
