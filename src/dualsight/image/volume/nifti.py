@@ -1,4 +1,4 @@
-"""NIfTI-1 and -2 files, plain or gzipped → volumes."""
+"""NIfTI-1 and -2 files, plain or gzipped → volumes; and what was computed on a volume's voxels → NIfTI-1."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 
 import nibabel
 import numpy as np
+from numpy.typing import NDArray
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.frame import FrameMeta
@@ -17,7 +18,7 @@ from dualsight.image.limits import Limits
 from dualsight.image.open import gunzip
 from dualsight.image.quiet import damage
 from dualsight.image.reading import Window
-from dualsight.image.volume.voxels import Volume, axes_of, check_shape, chosen_view, spacing_of, to_ras
+from dualsight.image.volume.voxels import Affine, Volume, axes_of, check_shape, chosen_view, spacing_of, to_ras
 
 _NIFTI_2 = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # the header's size, 540, in either byte order
 
@@ -40,6 +41,12 @@ def decode_nifti(
             with damage(source, "the voxels cannot be read"):
                 volume = _volume(image, shape, index, window, source)
             yield volume
+
+
+def encode_nifti(values: NDArray[np.float32], affine: Affine) -> bytes:
+    """A NIfTI-1 file of values [X, Y, Z] or [X, Y, Z, T], with the affine of the volume that they lie on."""
+    data: bytes = nibabel.Nifti1Image(values, affine).to_bytes()
+    return data
 
 
 @contextmanager

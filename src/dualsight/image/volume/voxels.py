@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dualsight.errors import ConfigError, UnreadableImage, UnsupportedImage
 from dualsight.image.aspect import squared
@@ -70,6 +71,14 @@ class Volume:
         if step_mm is not None and not (np.isfinite(step_mm) and step_mm > 0):
             raise ConfigError("step_mm must be a positive number")
         return self._slices(plane, step_mm, limits or Limits())
+
+    def with_slice(self, shown: NDArray[np.float32], plane: Plane, frame_index: int) -> NDArray[np.float32]:
+        """float32 [X, Y, Z]: `shown` [H, W], as `slices` shows that frame, on the voxels it comes from; 0 elsewhere."""
+        axis = _AXES[plane]
+        values = np.zeros(self.values.shape, np.float32)
+        stored = np.moveaxis(values, axis, 0)[frame_index % self.values.shape[axis]][::-1, ::-1].T  # [down, across]
+        stored[...] = Image.fromarray(shown).resize(stored.shape[::-1], Image.Resampling.BOX)
+        return values
 
     def _slices(self, plane: Plane, step_mm: float | None, limits: Limits) -> Iterator[Frame]:
         axis = _AXES[plane]

@@ -24,6 +24,7 @@ from dualsight.interface.cli.options import (
 )
 from dualsight.interface.cli.stderr import show_line, waiting
 from dualsight.interface.cli.whole_file import check_place
+from dualsight.interface.explained import hottest, map_row
 
 if TYPE_CHECKING:
     from dualsight.task.explain.explain import Explanation, Target
@@ -49,6 +50,9 @@ def explain(
     method: Annotated[
         str, typer.Option(metavar="NAME", help="multi-scale, token-shares, grad-cam, occlusion or rise")
     ] = ("multi-scale"),
+    stage: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="whose tokens grad-cam explains, from 1; 3 without it")
+    ] = None,
     frame: Annotated[
         int | None,
         typer.Option(min=0, metavar="N", help="which frame, slice or tile, from 0; the middle one without it"),
@@ -59,7 +63,8 @@ def explain(
             "-o",
             "--output",
             metavar="FILE",
-            help="a .png (drawn over the picture), .npy or .npz (the maps), or .dcm (a Secondary Capture)",
+            help="a .png (drawn over the picture), .npy or .npz (the maps), .nii or .nii.gz (on a volume's voxels) or "
+            ".dcm (a Secondary Capture)",
         ),
     ] = None,
     window: WindowName = "auto",
@@ -84,11 +89,14 @@ def explain(
         raise typer.BadParameter("give what to explain: --labels, --text or --like", param_hint="--labels")
     if against is not None and not names:
         raise typer.BadParameter("only --labels are explained against another label", param_hint="--against")
+    if stage is not None and method != "grad-cam":
+        raise typer.BadParameter("only --method grad-cam explains one stage", param_hint="--stage")
     reading = read_reading(window, square_pixels, plane, None, tile_px, mpp)
     key = read_key_if(deidentify)
 
     from dualsight.interface.cli.explain_files import check_output, write_explanations
     from dualsight.task.explain.explain import METHODS, explain_frame
+    from dualsight.task.explain.grad_cam import GradCam
 
     if output is not None:
         check_output(output)
@@ -100,9 +108,10 @@ def explain(
         encoder = open_model(model)
         targets = _targets(encoder, names, against, template, text or [], like, key)
         with waiting(f"explaining by {method}"):
-            explanations = [explain_frame(encoder, chosen, target, method=method) for target in targets]
+            by = METHODS[method] if stage is None else GradCam(stage=stage)
+            explanations = [explain_frame(encoder, chosen, target, method=by) for target in targets]
         if output is not None:
-            write_explanations(explanations, output, item, key)
+            write_explanations(explanations, output, item, reading, key)
     name = hide_name(chosen.source, key)
     if as_json:
         typer.echo(json.dumps(_document(explanations, encoder, name), indent=2, ensure_ascii=False))
@@ -155,22 +164,7 @@ def _document(explanations: list[Explanation], model: Model, source: str) -> dic
         "height": frame.pixels.shape[0],
         "width": frame.pixels.shape[1],
         "seen": explanations[0].seen._asdict(),
-        "maps": [
-            {
-                "label": explanation.label,
-                "against": explanation.against,
-                "similarity": explanation.similarity,
-                "method": explanation.method,
-                "grid": explanation.grid,
-                "unit": explanation.unit,
-                "rest": explanation.rest,
-                "hottest": _hottest(explanation),
-                "maximum": float(explanation.map.max()),
-                "minimum": float(explanation.map.min()),
-                "mean": float(explanation.map.mean()),
-            }
-            for explanation in explanations
-        ],
+        "maps": [map_row(explanation) for explanation in explanations],
     }
 
 
@@ -179,15 +173,9 @@ def _lines(explanations: list[Explanation], source: str) -> list[str]:
     lines = [source]
     for explanation in explanations:
         against = f" against {', '.join(explanation.against)}" if explanation.against else ""
-        place = _hottest(explanation)
+        place = hottest(explanation)
         lines.append(
             f"  {explanation.similarity:+.4f}  {explanation.label}{against}: "
             f"hottest at x {place['x']}, y {place['y']} by {explanation.method}"
         )
     return lines
-
-
-def _hottest(explanation: Explanation) -> dict[str, int]:
-    """The pixel with the highest value, counted from the left and the top, from 0."""
-    row, column = divmod(int(explanation.map.argmax()), explanation.map.shape[1])
-    return {"x": column, "y": row}

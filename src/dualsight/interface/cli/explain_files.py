@@ -1,10 +1,12 @@
-"""Explanations into files: a drawn overlay, the bare maps, or a DICOM Secondary Capture, by the file's suffix."""
+"""Explanations into files, by the suffix: drawn, the bare maps, on a volume's voxels, or a DICOM Secondary Capture."""
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import typer
@@ -12,25 +14,30 @@ import typer
 from dualsight.image.dicom.file import open_dicom
 from dualsight.image.dicom.secondary_capture import secondary_capture
 from dualsight.image.limits import Limits
+from dualsight.image.reading import Plane, Reading
 from dualsight.image.source import Item
 from dualsight.interface.cli.whole_file import whole_file
 from dualsight.interface.overlay import RESEARCH, draw_overlay
 from dualsight.task.explain.explain import Explanation
 
-SUFFIXES = (".png", ".npy", ".npz", ".dcm")
+SUFFIXES = (".png", ".npy", ".npz", ".nii", ".nii.gz", ".dcm")
+VOLUMES = ("NIfTI", "NRRD", "MetaImage")
 
 
 def check_output(output: Path) -> None:
     """Raises BadParameter for a suffix that says no format."""
-    if output.suffix.lower() not in SUFFIXES:
+    if not output.name.lower().endswith(SUFFIXES):
         message = f"{output} ends in none of {', '.join(SUFFIXES)}"
         raise typer.BadParameter(message, param_hint="--output")
 
 
-def write_explanations(explanations: Sequence[Explanation], output: Path, item: Item, key: bytes | None) -> None:
-    """All maps of one frame of `item` into one file. key: of `--deidentify`.
+def write_explanations(
+    explanations: Sequence[Explanation], output: Path, item: Item, reading: Reading, key: bytes | None
+) -> None:
+    """All maps of one frame of `item`, opened by `reading`, into one file. key: of `--deidentify`.
 
-    Raises BadParameter for a .dcm of what is no DICOM, OutputError where the file cannot be written.
+    Raises BadParameter for a .dcm of what is no DICOM and a .nii of what is no volume, OutputError where the file
+    cannot be written.
     """
     match output.suffix.lower():
         case ".png":
@@ -40,6 +47,8 @@ def write_explanations(explanations: Sequence[Explanation], output: Path, item: 
                 np.save(file, np.stack([explanation.map for explanation in explanations]), allow_pickle=False)
         case ".npz":
             _write_npz(explanations, output)
+        case ".nii" | ".gz":
+            _write_nifti(explanations, output, item, reading)
         case _:
             _write_dicom(explanations, output, item, key)
 
@@ -68,6 +77,23 @@ def _write_npz(explanations: Sequence[Explanation], output: Path) -> None:
             method=np.array(explanations[0].method),
             model=np.array(explanations[0].model),
         )
+
+
+def _write_nifti(explanations: Sequence[Explanation], output: Path, item: Item, reading: Reading) -> None:
+    """float32 [X, Y, Z, n maps] on the volume's own voxels, 0 but in the slice that was explained."""
+    from dualsight.image.volume.decode import decode_volumes
+    from dualsight.image.volume.nifti import encode_nifti
+
+    frame = explanations[0].frame
+    if frame.meta.format not in VOLUMES:
+        message = "the picture is no volume file, so there are no voxels that a .nii could lie on"
+        raise typer.BadParameter(message, param_hint="--output")
+    volume = next(decode_volumes(item.load(), item.name, reading))  # others are later in time, on the same voxels
+    plane = cast(Plane, frame.meta.view)
+    maps = [volume.with_slice(explanation.map, plane, frame.frame_index) for explanation in explanations]
+    data = encode_nifti(np.stack(maps, axis=-1), volume.affine)
+    with whole_file(output) as file:
+        file.write(gzip.compress(data) if output.suffix.lower() == ".gz" else data)
 
 
 def _write_dicom(explanations: Sequence[Explanation], output: Path, item: Item, key: bytes | None) -> None:

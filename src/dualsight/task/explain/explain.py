@@ -119,7 +119,7 @@ def explain_frame(model: Model, frame: Frame, target: Target, *, method: str | M
         label=target.label,
         against=target.against,
         similarity=float(similarities(model, [pixels], target.direction)[0]),
-        method=method if isinstance(method, str) else type(method).__name__,
+        method=_name_of(chosen),
         grid=(grid_height, grid_width),
         unit=heat.unit,
         rest=heat.rest,
@@ -154,6 +154,11 @@ def find_method(method: str | Method) -> Method:
         return METHODS[method]
     except KeyError:
         raise ConfigError(f"no method {method!r}", hint=f"one of: {', '.join(METHODS)}") from None
+
+
+def _name_of(method: Method) -> str:
+    """As in METHODS, whatever its choices; of another kind, its type's."""
+    return next((name for name, known in METHODS.items() if type(known) is type(method)), type(method).__name__)
 
 
 def _frame(image: Source, index: int, reading: Reading) -> Frame:

@@ -21,6 +21,7 @@ from dualsight.errors import ConfigError, ImageError, ImageTooLarge, UnreadableI
 from dualsight.image.limits import Limits
 from dualsight.image.reading import Reading
 from dualsight.image.volume.decode import Volume, decode_nifti, decode_volume, read_series
+from dualsight.image.volume.nifti import encode_nifti
 
 FILES = Path(__file__).parents[3] / "data" / "images"
 SHAPES = {
@@ -104,6 +105,28 @@ def test_slices_have_square_pixels_and_say_their_spacing() -> None:
     assert frame.pixels.shape == (18, 4, 3)
     assert (frame.meta.rows, frame.meta.columns, frame.meta.spacing_mm) == (6, 4, (3.0, 1.0))
     assert (frame.meta.format, frame.meta.view, frame.n_frames) == ("NIfTI", "coronal", 5)
+
+
+@pytest.mark.parametrize("thick", [1.0, 2.0])
+def test_a_slice_goes_back_to_its_voxels(thick: float) -> None:
+    values = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
+    volume = only(nifti_bytes(values, np.diag([1.0, 1.0, thick, 1.0])), window=(60, 120))
+    for axis, plane in enumerate(("sagittal", "coronal", "axial")):
+        for frame in volume.slices(plane):
+            back = volume.with_slice(frame.pixels[..., 0].astype(np.float32), plane, frame.frame_index)
+            index: list[Any] = [slice(None)] * 3
+            index[axis] = frame.frame_index
+            assert np.corrcoef(back[tuple(index)].ravel(), values[tuple(index)].ravel())[0, 1] > 0.98
+            back[tuple(index)] = 0
+            assert back.shape == values.shape and not back.any()
+
+
+def test_what_lies_on_a_volume_is_written_with_its_affine() -> None:
+    affine = np.array([[0, 2, 0, -9], [1, 0, 0, 5], [0, 0, 3, 1], [0, 0, 0, 1.0]])
+    values = np.random.default_rng(0).normal(size=(3, 4, 5, 2)).astype(np.float32)
+    image = nibabel.Nifti1Image.from_bytes(encode_nifti(values, affine))
+    assert np.array_equal(np.asarray(image.dataobj), values) and np.allclose(image.affine, affine)
+    assert image.get_data_dtype() == np.float32
 
 
 def test_voxels_of_an_absurd_shape_are_damage() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -53,6 +54,14 @@ def test_lines(run, weights: Path, picture: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == str(picture) and len(lines) == 3
     assert " a against b: hottest at x " in lines[1] and " a whole sentence: " in lines[2]
+
+
+def test_grad_cam_of_a_chosen_stage(run, weights: Path, picture: Path) -> None:
+    words = ("explain", picture, "--labels", "a,b", "--method", "grad-cam", "--json", "--model", weights)
+    (first, _), (last, _) = (json.loads(run(*words, "--stage", n).stdout)["maps"] for n in (1, 4))
+    assert first["method"] == last["method"] == "grad-cam" and first["grid"] > last["grid"]
+    result = run(*words, "--stage", 5)
+    assert result.exit_code == 1 and "no stage 5" in result.stderr
 
 
 def test_bare_maps(run, weights: Path, picture: Path, tmp_path: Path) -> None:
@@ -116,6 +125,7 @@ def test_deidentified(run, weights: Path, slice_: Path, tmp_path: Path, monkeypa
         (("--labels", "a,,b"), "blank label"),
         (("--text", "a", "--against", "b"), "only --labels are explained against"),
         (("--labels", "a", "--method", "magic"), "no method"),
+        (("--labels", "a", "--stage", "2"), "only --method grad-cam"),
         (("--labels", "a", "-o", "out.jpg"), "ends in none of"),
         (("--labels", "a", "--frame", "7"), "has 1 frames"),
     ],
@@ -124,6 +134,30 @@ def test_what_cannot_be_meant(run, weights: Path, picture: Path, words: tuple[st
     result = run("explain", picture, *words, "--model", weights)
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_on_the_voxels_of_a_volume(run, weights: Path, tmp_path: Path) -> None:
+    """Stored back to front and head first, 1 × 1 × 2 mm: the hottest place is the same in the patient."""
+    path = tmp_path / "brain.nii"
+    values = np.random.default_rng(0).integers(0, 99, (12, 20, 16)).astype(np.int16)
+    stored = np.array([[0, 0, 1.0, 0], [0, -1, 0, 19], [-2, 0, 0, 22], [0, 0, 0, 1]])  # axes S→I, A→P, L→R
+    nibabel.Nifti1Image(values, stored).to_filename(path)
+    bare, placed = tmp_path / "map.npy", tmp_path / "map.nii.gz"
+    for out in (bare, placed):
+        words = ("--labels", "a,b", "--plane", "coronal", "--frame", "3", "--method", "grad-cam", "--model", weights)
+        assert run("explain", path, *words, "-o", out).exit_code == 0
+    shown, image = np.load(bare)[0], nibabel.load(placed)
+    heat = np.asarray(image.dataobj)
+    assert shown.shape == (24, 16) and heat.shape == (16, 20, 12, 2)
+    x, y, z = np.unravel_index(heat[..., 0].argmax(), heat.shape[:3])
+    row, column = np.unravel_index(shown.argmax(), shown.shape)
+    assert (x, y) == (15 - column, 3) and abs(23 - row - 2 * z) <= 1  # the patient's right is on the left, head above
+    assert np.allclose(image.affine @ [0, 0, 0, 1], stored @ [11, 19, 0, 1])
+    assert not heat[:, :3].any() and not heat[:, 4:].any()
+    picture = tmp_path / "one.png"
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(picture)
+    result = run("explain", picture, "--labels", "a,b", "--method", "grad-cam", "--model", weights, "-o", placed)
+    assert result.exit_code == 2 and "no volume file" in " ".join(result.stderr.replace("│", " ").split())
 
 
 def test_no_study_for_a_png(run, weights: Path, picture: Path, tmp_path: Path) -> None:
