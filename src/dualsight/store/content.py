@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
+from dualsight.image.archive import Member
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
 
@@ -59,6 +60,31 @@ def first_item(unit: Unit) -> Item:
             return next((item for item in unit.items if item.name == unit.name), unit.items[0])
         case Study():
             return next((one for s in unit.series for one in s.items if one.name == unit.name), unit.series[0].items[0])
+
+
+def absolute(unit: Unit) -> Unit:
+    """The same unit for another process, which may have another working directory."""
+    match unit:
+        case Item():
+            return _absolute_item(unit)
+        case Series():
+            return _absolute_series(unit)
+        case Study():
+            return replace(unit, series=tuple(map(_absolute_series, unit.series)))
+
+
+def _absolute_series(series: Series) -> Series:
+    return replace(series, items=tuple(map(_absolute_item, series.items)))
+
+
+def _absolute_item(item: Item) -> Item:
+    match item.content:
+        case Path() as path:
+            return replace(item, content=path.absolute())
+        case Member() as member:
+            return replace(item, content=replace(member, archive=member.archive.absolute()))
+        case _:
+            return item
 
 
 def _hash_series(series: Series, key: bytes | None) -> Hashed[Series]:

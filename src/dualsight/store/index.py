@@ -13,13 +13,14 @@ from dualsight.image.source import scan
 from dualsight.store import check, lance
 from dualsight.store.add import Event, Run, add_images, add_texts
 from dualsight.store.clusters import Clusters, Layout, cluster
-from dualsight.store.embed_units import embed_here
+from dualsight.store.embed_units import EmbedUnits, embed_here
 from dualsight.store.evaluate import KS, Precision, evaluate
 from dualsight.store.filter_tree import render
 from dualsight.store.filters import parse
 from dualsight.store.hits import Hits
 from dualsight.store.manifest import read_manifests
 from dualsight.store.query import Query, query_vector
+from dualsight.store.ray.cluster import Cluster
 from dualsight.store.report import Info, Report, Tally, Version
 from dualsight.store.schema import About, check_user_columns, filter_columns, key_check, read_about, user_columns
 from dualsight.store.search import search, tuned
@@ -43,6 +44,7 @@ class Index:
     def __init__(self, folder: str | Path, model: Model | str | Path = "demo") -> None:
         self.folder = Path(folder)
         self._model = model
+        self._where = None if isinstance(model, Model) else model
 
     @classmethod
     def open(cls, folder: str | Path, *, model: Model | str | Path = "demo") -> Index:
@@ -78,10 +80,13 @@ class Index:
         columns: Sequence[str] | None = None,
         key: bytes | None = None,
         prune: bool = False,
+        cluster: Cluster | None = None,
     ) -> Report:
         """Embeds what is not there yet, and adds it; `iter_add` as one call."""
         tally = Tally()
-        adding = self.iter_add(sources, texts=texts, settings=settings, columns=columns, key=key, prune=prune)
+        adding = self.iter_add(
+            sources, texts=texts, settings=settings, columns=columns, key=key, prune=prune, cluster=cluster
+        )
         while True:
             try:
                 tally.count(next(adding))
@@ -105,15 +110,17 @@ class Index:
         columns: Sequence[str] | None = None,
         key: bytes | None = None,
         prune: bool = False,
+        cluster: Cluster | None = None,
     ) -> Generator[Event, None, int]:
         """Embeds what is not there yet and adds it, telling of each unit; returns how many rows were pruned.
 
         sources: whatever `dualsight.image.scan` takes. texts: to be found as well. columns: those of a .csv to keep
         beside its pictures; all without it, none with a key. key: names, UIDs and content only as keyed hashes (see
         `dualsight.image.deidentify`); an index has one key or none. prune: rows made with the same settings whose
-        content is in none of `sources` any more are taken out, once all of these were found.
+        content is in none of `sources` any more are taken out, once all of these were found. cluster: pictures are
+        opened and embedded there, and not in this process; its machines must have sources and model at the same paths.
         Raises StoreError for an index of another model or key, for a column that cannot be, and where `prune` is asked
-        for and something was out of reach; ConfigError.
+        for and something was out of reach; ConfigError; EngineError for a cluster that cannot be used.
         """
         settings = settings or Settings()
         places = [sources] if isinstance(sources, str | Path) else list(sources)
@@ -125,7 +132,7 @@ class Index:
         check_user_columns(manifest.types, self._table().schema if lance.has_table(self.folder) else None)
         writer = Writer(self.folder, about, manifest.types)
         run = Run(
-            embed=embed_here(model, settings, key),
+            embed=self._embed_units(settings, key, cluster),
             settings=settings,
             manifest=manifest,
             key=key,
@@ -134,6 +141,14 @@ class Index:
         yield from add_images(run, scan(places, limits=settings.reading.limits), writer)
         yield from add_texts(model, texts, writer.known(TEXT_SETTINGS), writer)
         return self._pruned(run, writer) if prune else 0
+
+    def _embed_units(self, settings: Settings, key: bytes | None, cluster: Cluster | None) -> EmbedUnits:
+        """Who embeds: this process, or a cluster, where each encoder loads the model from where it was loaded here."""
+        if cluster is None:
+            return embed_here(self.model, settings, key)
+        from dualsight.store.ray.embed import embed_on_cluster
+
+        return embed_on_cluster(cluster, self.model, self._where, settings, key)
 
     def _pruned(self, run: Run, writer: Writer) -> int:
         if not run.is_complete or not run.seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,18 +49,26 @@ def query_vector(query: Query, load_model: Callable[[], Model]) -> Vector:
     if query.vector is not None:
         return _unit(np.asarray(query.vector, np.float32))
     model = load_model()
-    parts: list[Vector] = []
+    parts: list[tuple[float, Vector]] = []
     if query.texts:
-        parts.append(query.text_weight * _mean(model.encode_text(list(query.texts))))
+        parts.append((query.text_weight, model.encode_text(list(query.texts))))
     if query.images:
         vectors = [model.encode_image(image, reading=query.reading) for image in query.images]
-        parts.append(query.image_weight * _mean(np.concatenate(vectors)))
+        parts.append((query.image_weight, np.concatenate(vectors)))
     if query.volumes:
         vectors = [model.encode_image(volume, per="series", reading=query.reading) for volume in query.volumes]
-        parts.append(query.image_weight * _mean(np.concatenate(vectors)))
+        parts.append((query.image_weight, np.concatenate(vectors)))
     if query.unlike:
-        parts.append(-query.unlike_weight * _mean(model.encode_text(list(query.unlike))))
-    return _unit(np.sum(parts, axis=0, dtype=np.float32))
+        parts.append((-query.unlike_weight, model.encode_text(list(query.unlike))))
+    return weighted_sum(parts)
+
+
+def weighted_sum(parts: Sequence[tuple[float, Vector]]) -> Vector:
+    """float32 [D] of unit length: of weights and vectors [n, D], n ≥ 1, whose means of unit length are summed.
+
+    Raises StoreError where they cancel out.
+    """
+    return _unit(np.sum([weight * _mean(vectors) for weight, vectors in parts], axis=0, dtype=np.float32))
 
 
 def _mean(vectors: Vector) -> Vector:

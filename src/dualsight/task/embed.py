@@ -27,7 +27,7 @@ from dualsight.image.study import Series, Study
 from dualsight.task.prepared import Failed, Prepared, prepare_ahead
 from dualsight.text.tokenizer import Tokenizer
 
-__all__ = ["Embedded", "Failed", "TextEmbedder", "embed_frames"]
+__all__ = ["Embedded", "Failed", "TextEmbedder", "embed_frames", "embed_prepared"]
 
 Vector = NDArray[np.float32]
 T = TypeVar("T")
@@ -62,13 +62,20 @@ def embed_frames(
 
     Pictures are opened ahead of the encoder, by two batches; nothing else is kept. workers: see `prepare_ahead`.
     """
-    room = np.empty((batch_size, 3, preprocessing.height, preprocessing.width), np.float32)  # for each batch in turn
     with closing(prepare_ahead(images, preprocessing, reading, depth=2 * batch_size, workers=workers)) as prepared:
-        for batch in _batches(prepared, batch_size):
-            pictures = [item.resized for item in batch if isinstance(item, Prepared)]
-            vectors = iter(engine.encode_images(normalise_all(pictures, preprocessing, room)) if pictures else ())
-            for item in batch:
-                yield item if isinstance(item, Failed) else _embedded(item, next(vectors))
+        yield from embed_prepared(prepared, engine, preprocessing, batch_size=batch_size)
+
+
+def embed_prepared(
+    pictures: Iterable[Prepared | Failed], engine: Engine, preprocessing: Preprocessing, *, batch_size: int = 8
+) -> Iterator[Embedded | Failed]:
+    """Pictures that were opened and resized → their embeddings, in order."""
+    room = np.empty((batch_size, 3, preprocessing.height, preprocessing.width), np.float32)  # for each batch in turn
+    for batch in _batches(pictures, batch_size):
+        resized = [item.resized for item in batch if isinstance(item, Prepared)]
+        vectors = iter(engine.encode_images(normalise_all(resized, preprocessing, room)) if resized else ())
+        for item in batch:
+            yield item if isinstance(item, Failed) else _embedded(item, next(vectors))
 
 
 def _embedded(picture: Prepared, vector: Vector) -> Embedded:
@@ -107,18 +114,27 @@ class TextEmbedder:
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TextError(f"text {i} is {type(text).__name__}, not a string")
-        known: dict[str, Vector] = {}
-        with self._lock:
-            for text in texts:
-                if text in self._seen:
-                    self._seen.move_to_end(text)
-                    known[text] = self._seen[text]
+        known = self._known(texts)
         new = sorted({text for text in texts if text not in known}, key=lambda text: (len(text), text))
         for batch in _batches(new, batch_size):  # alike in length, so that little of a batch is padding
             tokens = self.tokenizer(batch, context_length=self.context_length)
             known.update(zip(batch, self.engine.encode_texts(tokens.input_ids, tokens.attention_mask), strict=True))
         self._remember({text: known[text] for text in new})
         return np.stack([known[text] for text in texts])
+
+    def recall(self, texts: Sequence[str]) -> Vector | None:
+        """What a call would give, where it costs nothing: float32 [n, D], n ≥ 1, if all were seen before."""
+        known = self._known(texts)
+        return np.stack([known[text] for text in texts]) if all(text in known for text in texts) else None
+
+    def _known(self, texts: Sequence[str]) -> dict[str, Vector]:
+        known: dict[str, Vector] = {}
+        with self._lock:
+            for text in texts:
+                if text in self._seen:
+                    self._seen.move_to_end(text)
+                    known[text] = self._seen[text]
+        return known
 
     def _remember(self, new: dict[str, Vector]) -> None:
         with self._lock:

@@ -7,28 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dualsight.interface.cli.deidentify import Deidentify, hide_errors, read_key_if
-from dualsight.interface.cli.exits import FAILURE
-from dualsight.interface.cli.options import (
-    AsJson,
-    ModelName,
-    Mpp,
-    PlaneName,
-    Pool,
-    SquarePixels,
-    StepMm,
-    TilePx,
-    WindowName,
-    open_model,
-    read_reading,
-)
-from dualsight.interface.cli.stderr import show_error, show_line, show_progress, waiting
+from dualsight.interface.cli.index_add import add
+from dualsight.interface.cli.options import AsJson, Db
+from dualsight.interface.cli.stderr import show_line, show_progress, waiting
 from dualsight.interface.cli.whole_file import check_place, whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-
-    from dualsight.store.add import Event
     from dualsight.store.check import Recall
     from dualsight.store.index import Index
 
@@ -38,78 +22,10 @@ commands = typer.Typer(
     rich_markup_mode=None,
 )
 
-Db = Annotated[Path, typer.Option("--db", metavar="DIR", help="the folder that the index is in")]
-IndexPer = Annotated[
-    Literal["image", "frame", "series", "study", "volume"],
-    typer.Option(
-        help="what a row stands for: a file, each frame of it, the series or study of DICOM files, or each slice of a "
-        "volume and all of them together"
-    ),
-]
-
 Where = Annotated[str, typer.Option(metavar="FILTER", help="only rows such as \"modality = 'CT' and age > 60\"")]
 
 
-@commands.command()
-def add(
-    db: Db,
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SOURCES…",
-            help="as for `embed`; of a .csv with a column `path`, the other columns are kept",
-            show_default=False,
-        ),
-    ] = None,
-    texts: Annotated[Path | None, typer.Option("--texts", metavar="FILE", help="texts as well, one a line")] = None,
-    per: IndexPer = "image",
-    pool: Pool = "mean",
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--column", metavar="NAME", help="of a .csv keep this column only; may be repeated"),
-    ] = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="drop what none of SOURCES holds any more: name all of them")
-    ] = False,
-    window: WindowName = "auto",
-    square_pixels: SquarePixels = False,
-    plane: PlaneName = None,
-    step_mm: StepMm = None,
-    tile_px: TilePx = 480,
-    mpp: Mpp = None,
-    deidentify: Deidentify = False,
-    model: ModelName = "demo",
-) -> None:
-    """Embed what the index lacks, and add it. It may be stopped at any moment, and goes on when it is run again.
-
-    \b
-    Example:
-      dualsight index add archive/ --db archive.db --per volume
-    """
-    if not sources and texts is None:
-        raise typer.BadParameter("name pictures, or texts with --texts", param_hint="SOURCES…")
-    reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
-    key = read_key_if(deidentify)
-    lines = _lines(texts) if texts is not None else []
-
-    from dualsight.store.index import Index
-    from dualsight.store.report import Tally
-    from dualsight.store.settings import Settings
-
-    settings = Settings(per=per, pool=pool, reading=reading)
-    index = Index.open(db, model=open_model(model))
-    adding = index.iter_add(sources or (), texts=lines, settings=settings, columns=column, key=key, prune=prune)
-    tally, pruned = Tally(), [0]
-    with hide_errors(key):
-        for event in show_progress(_returning(adding, pruned), "adding"):
-            tally.count(event)
-            _show(event)
-    counts = f"{tally.n_added:,} added as {tally.n_rows:,} rows, {tally.n_present:,} there before"
-    show_line(f"{counts}{f', {pruned[0]:,} rows dropped' if prune else ''}; {len(index):,} rows are in {db}")
-    if tally.failed or not (tally.n_added or tally.n_present):
-        if not tally.failed:
-            show_error("nothing found to add")
-        raise typer.Exit(FAILURE)
+commands.command()(add)
 
 
 @commands.command()
@@ -252,29 +168,6 @@ def _open(db: Path) -> Index:
     from dualsight.store.index import Index
 
     return Index.open(db)
-
-
-def _returning(adding: Generator[Event, None, int], pruned: list[int]) -> Iterator[Event]:
-    """The events; what the generator returns is put into `pruned`."""
-    pruned[0] = yield from adding
-
-
-def _show(event: Event) -> None:
-    from dualsight.image.source import Skipped
-    from dualsight.task.embed import Failed
-
-    match event:
-        case Skipped():
-            show_line(f"skipped {event.name}: {event.reason}")
-        case Failed():
-            show_error(str(event.error), event.error.hint)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise typer.BadParameter(f"{path} is no text in UTF-8", param_hint="--texts") from None
 
 
 def _recall_words(recall: Recall) -> str:

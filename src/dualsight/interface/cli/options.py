@@ -29,7 +29,7 @@ ModelName = Annotated[
     str, typer.Option("--model", metavar="demo|PATH|HUB_ID", help="a checkpoint's folder or file, a hub id, or demo")
 ]
 Engine = Annotated[
-    Literal["auto", "torch", "openvino"],
+    Literal["auto", "torch", "openvino", "onnxruntime"],
     typer.Option(help="who computes; auto: the quickest of those installed, measured once on this machine"),
 ]
 Precision = Annotated[
@@ -78,13 +78,14 @@ Mpp = Annotated[
 ]
 Study = Annotated[str | None, typer.Option("--study", metavar="UID", help="of a DICOMweb source: only this study")]
 Series = Annotated[str | None, typer.Option("--series", metavar="UID", help="of a DICOMweb source: only this series")]
+Db = Annotated[Path, typer.Option("--db", metavar="DIR", help="the folder that the index is in")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="a table with a header on stdout")]
 
 
 def open_model(
     where: str,
-    engine: Literal["auto", "torch", "openvino"] = "auto",
+    engine: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto",
     precision: Literal["exact", "fast", "float32", "bfloat16", "int8"] | None = None,
 ) -> Model:
     """The model, after saying on stderr what its users must know."""

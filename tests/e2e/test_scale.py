@@ -1,0 +1,103 @@
+"""Indexing on Ray clusters that the test starts and ends, on 127.0.0.1: workers are killed, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from dualsight.store.index import Index
+from dualsight.store.rows import as_vectors
+from dualsight.store.settings import Settings
+
+pytestmark = pytest.mark.e2e
+
+LIMIT_S = 240.0
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+KILLING = """
+import os, signal, sys
+from pathlib import Path
+from dualsight.store import add
+from dualsight.store.add import Added
+from dualsight.store.index import Index
+from dualsight.store.ray import cluster
+from dualsight.store.settings import Settings
+
+def kill(title):
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.joinpath("cmdline").read_bytes().startswith(title.encode()):
+            os.kill(int(process.name), signal.SIGKILL)
+            print("killed", title, flush=True)
+            return
+
+add.COMMIT_ROWS = 60
+cluster.n_cores = lambda: 4  # two openers and an encoder, whatever this machine has
+index, here = Index.open(sys.argv[1]), cluster.Cluster(encoder_cores=2)
+n_added = 0
+for event in index.iter_add(sys.argv[2], settings=Settings(per="frame"), cluster=here):
+    n_added += isinstance(event, Added)
+    if n_added in (20, 120):
+        kill("ray::Opener" if n_added == 20 else "ray::Encoder")
+        n_added += 1
+"""
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of three frames, one of them twice, and one that is broken."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for number in range(240):
+        frames = [Image.fromarray(rng.integers(0, 255, (128, 128), np.uint8)) for _ in range(3)]
+        frames[0].save(folder / f"{number:03}.tif", save_all=True, append_images=frames[1:])
+    shutil.copy(folder / "003.tif", folder / "same.tif")
+    (folder / "broken.tif").write_bytes((folder / "004.tif").read_bytes()[:500])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+    """What one process makes of them."""
+    db = tmp_path_factory.mktemp("one") / "db"
+    Index.open(db).add(pictures, settings=Settings(per="frame"))
+    return rows(db)
+
+
+def rows(db: Path) -> pa.Table:
+    index = Index(db)
+    return pa.Table.from_batches(index.batches(), schema=index.schema).sort_by("id")
+
+
+def check_equal(got: pa.Table, expected: pa.Table) -> None:
+    assert got.num_rows == 240 * 3
+    assert got.drop_columns(["vector"]) == expected.drop_columns(["vector"])
+    np.testing.assert_allclose(as_vectors(got["vector"]), as_vectors(expected["vector"]), atol=2e-6)  # other batches
+
+
+def test_killed_workers_lose_nothing(pictures: Path, expected: pa.Table, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLING, str(tmp_path / "db"), str(pictures)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    killed = [line for line in done.stdout.splitlines() if line.startswith("killed")]  # Ray speaks of it as well
+    assert killed == ["killed ray::Opener", "killed ray::Encoder"]
+    check_equal(rows(tmp_path / "db"), expected)
+
+
+def test_command_line_goes_on_where_one_process_stopped(pictures: Path, tmp_path: Path) -> None:
+    """Three files are there before; then ten and a broken one are added on a cluster of this machine's own."""
+    names = [str(pictures / f"{number:03}.tif") for number in range(10)]
+    Index.open(tmp_path / "db").add(names[:3])
+    words = ["index", "add", *names, str(pictures / "broken.tif"), "--db", str(tmp_path / "db"), "--engine", "ray"]
+    command = [sys.executable, "-m", "dualsight", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=ENVIRONMENT)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "broken.tif: " in done.stderr and "error: " in done.stderr
+    assert "7 added as 7 rows, 3 there before; 10 rows are in" in done.stderr
+    assert not list(Path("/tmp").glob("dualsight-ray-*"))  # noqa: S108 - what Ray kept there, pictures included
