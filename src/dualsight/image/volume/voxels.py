@@ -83,9 +83,10 @@ class Volume:
     def _slices(self, plane: Plane, step_mm: float | None, limits: Limits) -> Iterator[Frame]:
         axis = _AXES[plane]
         across, down = (self.spacing_mm[i] for i in range(3) if i != axis)
-        n_slices = self.values.shape[axis]
+        planes = np.moveaxis(self.values, axis, 0)  # a view: `take` would copy the volume for each slice
+        n_slices = len(planes)
         for index in _picked(n_slices, self.spacing_mm[axis], step_mm):
-            stored = self.values.take(index, axis)[::-1, ::-1].T  # [down, across]
+            stored = planes[index][::-1, ::-1].T  # [down, across]
             limits.check_size(*stored.shape, source=self.source)
             with np.errstate(all="ignore"):  # voxels may have any float
                 grey = per_value(lambda v: to_grey(self.view.display(v), invert=self.invert), stored)

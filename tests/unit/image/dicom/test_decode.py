@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ast
 import csv
 import io
 import logging
@@ -91,26 +90,23 @@ RAMP = np.arange(-1024, 3072, 16, dtype=np.int16).reshape(16, 16)  # HU
 
 
 @pytest.mark.parametrize("name", DECODED_BY_PEER)
-def test_what_pydicom_decodes_has_the_manifests_shape_and_pydicoms_values(name: str) -> None:
-    shape = ast.literal_eval(re.match(r"\(.*?\)", ROWS[name]["peer_detail"])[0])
+def test_what_pydicom_decodes_has_pydicoms_values(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(FILES / name)
+        stored = pixel_array(dataset)
+    stored = stored if dataset.get("NumberOfFrames", 1) > 1 else stored[None]
     ours = frames(FILES / name)
-    colour = len(shape) > 2 and shape[-1] == 3
-    n_frames = shape[0] if len(shape) == 3 + colour else 1
-    assert len(ours) == n_frames
-    assert {frame.pixels.shape for frame in ours} == {(*(shape[:-1] if colour else shape)[-2:], 3)}
-    for index in {0, n_frames - 1}:
-        expected = shown_by_pydicom(FILES / name, index)
-        assert np.abs(ours[index].pixels - expected).max() <= 1
+    for frame, values in zip(ours, stored, strict=True):
+        expected = shown_by_pydicom(dataset, values)
+        assert frame.pixels.shape == (*expected.shape[:2], 3)
+        assert np.abs(frame.pixels - expected).max() <= 1
 
 
-def shown_by_pydicom(path: Path, index: int) -> NDArray[np.float64]:
+def shown_by_pydicom(dataset: pydicom.Dataset, stored: NDArray[Any]) -> NDArray[np.float64]:
     """float [H, W, 1 or 3], 0…255: pydicom's modality and VOI LUTs, then their full output scale on 0…255."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(path)
-        stored = pixel_array(dataset)
-        if dataset.get("NumberOfFrames", 1) > 1:
-            stored = stored[index]
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             colour = apply_color_lut(stored, dataset)
             return colour / np.iinfo(colour.dtype).max * 255
@@ -153,12 +149,6 @@ def test_a_mended_file_says_so() -> None:
 def test_what_cannot_be_shown_is_refused_with_its_reason(name: str) -> None:
     kind, reason = REFUSED[name]
     with pytest.raises(kind, match=re.escape(reason)):
-        frames(FILES / name)
-
-
-@pytest.mark.parametrize("name", sorted(set(ROWS) - set(DECODED_BY_PEER) - set(MENDED)))
-def test_everything_else_in_the_manifest_is_an_image_error(name: str) -> None:
-    with pytest.raises(ImageError):
         frames(FILES / name)
 
 

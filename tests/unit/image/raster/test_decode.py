@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import csv
 import io
-import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -21,16 +19,6 @@ from dualsight.image.raster.decode import decode_raster, from_array, from_pil
 from picture_files import png, png_chunk, stretched, tiff
 
 FOLDER = Path(__file__).parents[3] / "data" / "images"
-READ = {"PNG", "JPEG", "MPO", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF"}
-# decodable to a point, but some later frame of the animation is missing or out of order
-BROKEN_LATER = {"apng__chunk_repeat_fctl.png", "apng__sequence_reorder_chunk.png", "apng__sequence_repeat_chunk.png"}
-TURNED = {"avif__rot1mir0.avif", "orientation_rectangle.jpg"}  # stored lying on their side
-
-
-def manifest() -> list[dict[str, str]]:
-    with (FOLDER / "manifest.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["format"] not in ("dicom", "nifti")]
-    return [row for row in rows if not row["path"].startswith("pydicom")]
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
@@ -46,23 +34,6 @@ def saved(image: Image.Image, format: str, **options: Any) -> bytes:
 
 def noise(*shape: int, high: int = 256, dtype: str = "uint8", seed: int = 0) -> NDArray[Any]:
     return np.random.default_rng(seed).integers(0, high, shape).astype(dtype)
-
-
-@pytest.mark.parametrize("row", manifest(), ids=lambda row: row["path"])
-def test_every_picture_of_the_manifest_decodes_to_its_shape_or_is_refused_clearly(row: dict[str, str]) -> None:
-    path = FOLDER / row["path"]
-    expected = re.match(r"(\d+)x(\d+) \S+ (\d+)f", row["peer_detail"])
-    try:
-        frames = list(decode_raster(path.read_bytes(), row["path"]))
-    except ImageError as error:
-        assert row["format"] not in READ or path.name in BROKEN_LATER
-        assert str(error).startswith(row["path"])
-        return
-    assert row["format"] in READ and expected and path.name not in BROKEN_LATER
-    height, width, n_frames = map(int, expected.groups())
-    shape = (width, height, 3) if path.name in TURNED else (height, width, 3)
-    assert frames[0].pixels.shape == shape and len(frames) == n_frames  # later frames may have their own size
-    assert [frame.frame_index for frame in frames] == list(range(n_frames))
 
 
 # 8 bits and less, by mode: black, white, red, and half-transparent values over black

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import random
 import time
+import tracemalloc
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,6 +151,22 @@ def test_voxels_of_an_absurd_shape_are_damage() -> None:
 def test_a_step_takes_the_nearest_slices_once(step_mm: float | None, picked: list[int]) -> None:
     volume = only(nifti_bytes(CORNER, np.diag([1.0, 1.0, 2.0, 1.0])))
     assert [f.frame_index for f in volume.slices("axial", step_mm)] == picked
+
+
+def test_a_slice_takes_its_own_memory_and_not_the_volumes() -> None:
+    """Each once copied the whole volume: 189 slices of a brain took 27 seconds."""
+    values = np.asfortranarray(np.arange(100 * 80 * 60, dtype=np.float32).reshape(100, 80, 60))
+    volume = only(nifti_bytes(values))
+    tracemalloc.start()
+    try:
+        for plane in ("axial", "coronal", "sagittal"):
+            next(volume.slices(plane))
+            tracemalloc.reset_peak()
+            held = tracemalloc.get_traced_memory()[0]
+            assert sum(1 for _ in volume.slices(plane)) > 50
+            assert tracemalloc.get_traced_memory()[1] - held < values.nbytes / 2
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("step_mm", [0, -1, float("nan")])
