@@ -71,6 +71,24 @@ def test_help_costs_little_more_than_python_itself() -> None:
     assert min(cpu_seconds(*COMMAND, "--help") for _ in range(3)) - bare < 0.4
 
 
+def test_importing_the_package_costs_next_to_nothing() -> None:
+    bare = min(cpu_seconds(sys.executable, "-c", "pass") for _ in range(3))
+    assert min(cpu_seconds(sys.executable, "-c", "import dualsight") for _ in range(3)) - bare < 0.3
+
+
+def test_a_shell_completes_commands_options_and_choices() -> None:
+    for words, place, expected in (
+        ("dualsight cla", 1, "classify"),
+        ("dualsight classify --win", 2, "--window"),
+        ("dualsight embed --per ser", 3, "series"),
+    ):
+        asked = {"_DUALSIGHT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(place)}
+        done = subprocess.run(
+            [Path(sys.executable).with_name("dualsight")], env=ENVIRONMENT | asked, capture_output=True, text=True
+        )
+        assert done.stdout.split() == [expected], done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["classify", "--help"], ["--version"], ["classify", "a.png"]])
 def test_nothing_heavy_is_imported_before_a_command_runs(arguments: list[str]) -> None:
     code = (

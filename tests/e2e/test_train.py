@@ -162,15 +162,3 @@ def test_ctrl_c_keeps_the_last_step_and_says_how_to_go_on(plan: Callable[..., Pa
     assert f"to go on: dualsight train {path} --resume" in said
     (state,) = (path.with_suffix("") / "state").iterdir()
     assert json.loads((state / "state.json").read_text())["step"] == column(path, "step")[-1]
-
-
-def test_the_guide_runs_as_it_stands(tmp_path: Path) -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "fine-tuning.md").read_text()
-    (shell,) = re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)
-    (python,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{ENVIRONMENT['PATH']}"
-    for command in (["bash", "-euc", shell], [sys.executable, "-W", "error", "-c", python]):
-        environment = ENVIRONMENT | {"PATH": path}
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
-        assert done.returncode == 0, done.stderr
-    assert (tmp_path / "again" / "checkpoint" / "config.yaml").is_file()

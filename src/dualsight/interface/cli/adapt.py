@@ -62,8 +62,8 @@ def train(
         Literal["linear", "knn", "mlp", "tip"],
         typer.Option(help="logistic regression, k nearest neighbours, one hidden layer, or Tip-Adapter"),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="ADAPTER", help="a .safetensors")],
-    label_column: Annotated[str, typer.Option(metavar="NAME", help="the column of labels")] = "label",
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="a .safetensors")],
+    label_column: Annotated[str, typer.Option(metavar="COLUMN", help="the column of labels")] = "label",
     embeddings: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="vectors that `dualsight embed MANIFEST.csv -o FILE` wrote: embed nothing"),
@@ -149,7 +149,7 @@ def _interval(estimate: Estimate) -> str:
 @commands.command("predict")
 def predict(
     images: Images,
-    adapter: Annotated[Path, typer.Option(metavar="ADAPTER", help="what `adapt train` wrote")],
+    adapter: Annotated[Path, typer.Option(metavar="FILE", help="what `adapt train` wrote")],
     top: Annotated[int | None, typer.Option(min=1, help="only the N most probable labels")] = None,
     per: Per = "image",
     pool: Pool = "mean",

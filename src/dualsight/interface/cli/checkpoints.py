@@ -41,7 +41,7 @@ def pull(
 def verify(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="a checkpoint's folder or file, a hub id, or demo")],
     image: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="the published chest X-ray, to compare its embedding too")
+        Path | None, typer.Option(metavar="IMAGE", help="the published chest X-ray, to compare its embedding too")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -49,12 +49,12 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="zero-shot|knn|adapter",
-            help="what to compare; may be given several times; zero-shot without it",
+            help="what to compare; may be repeated; zero-shot without it",
             show_default=False,
         ),
     ] = None,
     adapter: Annotated[
-        Path | None, typer.Option(metavar="ADAPTER", help="of the method adapter: what `adapt train` wrote")
+        Path | None, typer.Option(metavar="FILE", help="of the method adapter: what `adapt train` wrote")
     ] = None,
     template: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="a prompt with {label} in it; several are averaged")

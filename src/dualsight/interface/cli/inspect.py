@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dualsight.interface.cli.options import AsJson
 from dualsight.interface.cli.whole_file import check_place
 
 if TYPE_CHECKING:
@@ -26,20 +27,24 @@ def inspect(
             "medimageinsight, davit-tiny, …",
         ),
     ] = "demo",
-    image: Annotated[Path | None, typer.Option(help="walk this picture through the image encoder")] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="walk this picture through the image encoder")
+    ] = None,
     text: Annotated[
-        list[str] | None, typer.Option(help="walk this text through the text encoder; may be repeated")
+        list[str] | None, typer.Option(metavar="TEXT", help="walk this text through the text encoder; may be repeated")
     ] = None,
     weights: Annotated[bool, typer.Option("--weights", help="list every tensor of the checkpoint")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="beside DaViT Tiny, Small and Base")] = False,
-    html: Annotated[Path | None, typer.Option(help="write the walk of --image as one page here")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write the walk of --image as one page here")
+    ] = None,
     attention: Annotated[
         Path | None, typer.Option(metavar="FILE", help="write the attention of each stage for --image as a .png here")
     ] = None,
     at: Annotated[
         str, typer.Option(metavar="X,Y", help="the token whose attention is shown, as parts of the picture, 0 to 1")
     ] = "0.5,0.5",
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look inside a model: stages, sizes and costs; a picture and texts on their way to a probability.
 

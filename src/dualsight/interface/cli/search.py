@@ -30,15 +30,19 @@ if TYPE_CHECKING:
     from dualsight.image.reading import Reading
     from dualsight.store.hits import Hits
 
-IndexFolder = Annotated[Path, typer.Argument(metavar="DB", help="the folder of an index", show_default=False)]
+IndexFolder = Annotated[
+    str, typer.Argument(metavar="DB", help="the folder of an index, s3://BUCKET/… or gs://BUCKET/…", show_default=False)
+]
 SHOWN = ("modality", "body_part", "view", "frame_index", "kind")
 
 
 def search(
     db: IndexFolder,
-    text: Annotated[list[str] | None, typer.Option(help="what to look for, in words; may be repeated")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="what to look for, in words; may be repeated")
+    ] = None,
     image: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="a picture to look for the like of; may be repeated")
+        list[Path] | None, typer.Option(metavar="IMAGE", help="a picture to look for the like of; may be repeated")
     ] = None,
     volume: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="a volume, compared with volumes; may be repeated")

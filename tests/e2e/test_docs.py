@@ -1,0 +1,70 @@
+"""The site is built from docs/ without a warning, and a browser that reads it asks nobody but the disk."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+from command_tree import page
+
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = re.compile(r"(?:[a-z]+:)?//", re.IGNORECASE)
+FETCHED = {"src", "srcset", "poster", "data", "action"}  # a link's href is followed by a reader, not by the browser
+IN_STYLES = re.compile(r"""(?:url\(|@import)\s*["']?([^"')\s]+)""")
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+class Asked(HTMLParser):
+    """What a browser fetches for a page, without being told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        fetched = FETCHED | ({"href"} if tag == "link" else set())
+        self.addresses += [value or "" for name, value in attrs if name in fetched]
+
+
+def test_nothing_comes_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 20
+    for html in pages:
+        asked = Asked()
+        asked.feed(html.read_text())
+        assert asked.addresses
+        assert [address for address in asked.addresses if ELSEWHERE.match(address)] == [], html.name
+        assert IN_STYLES.search(html.read_text()) is None
+    for style in site.rglob("*.css"):
+        assert [address for address in IN_STYLES.findall(style.read_text()) if ELSEWHERE.match(address)] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    def named(entry: object) -> list[str]:
+        if isinstance(entry, str):
+            return [entry]
+        inner = entry.values() if isinstance(entry, dict) else entry
+        return [name for one in inner for name in named(one)]  # type: ignore[attr-defined]
+
+    docs = ROOT / "docs"
+    there = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
+    assert set(named(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])) == there
+
+
+def test_the_commands_are_written_down() -> None:
+    assert (ROOT / "docs/commands.md").read_text() == page(), "docs/commands.md is not current: make commands"

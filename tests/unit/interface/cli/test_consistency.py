@@ -1,0 +1,78 @@
+"""One command line: an option is called, defaults and means the same wherever it is, and every help has an example."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from command_tree import Command, commands
+
+COMMANDS = list(commands())
+OF_ITS_COMMAND = {
+    "--output": "what is written is each command's own; the name is not",
+    "--labels": "what is done with labels is each command's own",
+    "--template": "of `adapt train` only --kind tip reads it, and its help must say so",
+    "--per": "what a result, a hit, a row or a score stands for",
+    "--engine": "a Ray cluster computes for `index add` alone",
+    "--image": "what is done with the picture is each command's own",
+    "--text": "what is done with the text is each command's own",
+    "--queries": "exact search of a million rows takes seconds a query, so `index check` asks less",
+    "--method": "methods of what the command does",
+    "--seed": "what is left to chance differs",
+    "--adapter": "what is done with it is each command's own; mcp gives each a name",
+    "--host": "of mcp only with --http, and its help must say so",
+    "--port": "as --host; and two servers on one machine need two ports",
+    "--keys": "as --host",
+    "--index": "the page searches it; a server's routes do so too",
+}
+
+
+def option(parameter: Any) -> tuple[Any, ...]:
+    """What must be the same of an option in every command."""
+    return (tuple(parameter.opts), parameter.default, parameter.help, parameter.metavar, parameter.multiple)
+
+
+def options() -> dict[str, dict[tuple[Any, ...], list[str]]]:
+    """Long name → what it is → the commands where it is that."""
+    found: dict[str, dict[tuple[Any, ...], list[str]]] = defaultdict(lambda: defaultdict(list))
+    for command in COMMANDS:
+        for parameter in command.options:
+            found[parameter.opts[-1]][option(parameter)].append(command.name)
+    return found
+
+
+def test_the_same_option_is_the_same_everywhere() -> None:
+    differing = {
+        name: dict(kinds) for name, kinds in options().items() if len(kinds) > 1 and name not in OF_ITS_COMMAND
+    }
+    assert differing == {}
+
+
+def test_what_is_allowed_to_differ_does() -> None:
+    assert {name for name in OF_ITS_COMMAND if len(options()[name]) < 2} == set()
+
+
+def test_a_short_name_belongs_to_one_long_name() -> None:
+    long_names = defaultdict(set)
+    for kinds in options().values():
+        for names, *_ in kinds:
+            for short in names[:-1]:
+                long_names[short].add(names[-1])
+    assert {short: names for short, names in long_names.items() if len(names) > 1} == {}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_help_says_what_each_word_is_and_shows_it_at_work(command: Command) -> None:
+    assert command.purpose.endswith(".") or command.purpose.endswith("?") or "." in command.purpose
+    assert command.examples
+    known = {name for parameter in command.options for name in (*parameter.opts, *parameter.secondary_opts)}
+    for parameter in command.options:
+        assert parameter.help, parameter.opts
+    own = [example for example in command.examples if example.startswith(f"dualsight {command.name}")]
+    assert own
+    for example in own:
+        used = {word for word in shlex.split(example) if word.startswith("-")}
+        assert used <= known, example
