@@ -22,21 +22,31 @@ R = TypeVar("R")
 Worker = AbstractContextManager[Callable[[T], Iterable[R]]]
 
 
+LEAVE_S = 5.0
+"""How long a thread is waited for when nobody reads any more. One that is stuck is left, and ends with the program."""
+
+
 def work_ahead(
-    stream: Iterable[T], open_worker: Callable[[], Worker[T, R]], *, threads: int, depth: int
+    stream: Iterable[T],
+    open_worker: Callable[[], Worker[T, R]],
+    *,
+    threads: int,
+    depth: int,
+    interrupt: Callable[[], None] = lambda: None,
 ) -> Generator[R, None, None]:
     """What workers make of the items of `stream`, each any number of results; in the order of the items.
 
     `stream` is advanced by one thread at a time. At most `depth` of its items are in hand, that which is being read
     included, and at most `depth` results wait; one more where the item being read would otherwise come to a halt.
-    What the stream or a worker raises is raised here, after the results before it. When the reader stops early, each
-    thread ends after the result that it is working on. Nothing is started before the first result is asked for.
+    What the stream or a worker raises is raised here, after the results before it. When the reader stops early,
+    `interrupt` is called, and each thread ends after the result that it is working on. Nothing is started before the
+    first result is asked for.
     """
     ahead = _Ahead(iter(stream), open_worker, min(threads, depth), depth)
     try:
         yield from ahead.results()
     finally:
-        ahead.stop()
+        ahead.stop(interrupt)
 
 
 @dataclass(slots=True, eq=False)
@@ -75,13 +85,15 @@ class _Ahead(Generic[T, R]):
             if job.error is not None:
                 raise job.error
 
-    def stop(self) -> None:
+    def stop(self, interrupt: Callable[[], None]) -> None:
         """Ends the threads, and waits for them."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
+        interrupt()
+        deadline = time.monotonic() + LEAVE_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _first_job(self) -> _Job[R] | None:
         with self._changed:

@@ -1,4 +1,4 @@
-"""How large a picture may be before it is refused. A header is checked before a single pixel is decoded."""
+"""How much a picture may ask for before it is refused. A header is checked before a single pixel is decoded."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class Limits:
     total_pixels: int = 1 << 33  # rows × columns × frames of one file: hours of cine, not a bomb
     frames: int = 100_000
     file_bytes: int = 1 << 31  # as stored, and again once unpacked
+    frame_s: float = 120.0  # in which a process of its own opens a frame; a thread would go on all the same
     pixels_per_byte: int = 1 << 14  # of a file of many frames: compression reaches a third of it, a bomb any number
 
     def check_size(self, height: int, width: int, n_frames: int = 1, *, source: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, Union
 from dualsight.errors import ImageError, UnreadableImage, UnsupportedImage
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
+from dualsight.image.quiet import quietly
 from dualsight.image.reading import TILE_PX, Plane, Reading, Window
 from dualsight.image.sniff import HEAD_BYTES, Kind, kind_of, other_format, raster_format
 
@@ -80,6 +81,10 @@ def open(
 
 def read(image: Source, reading: Reading, *, source: str | None = None) -> Iterator[Frame]:
     """`open` with its choices in one piece."""
+    yield from quietly(_frames(image, reading, source))
+
+
+def _frames(image: Source, reading: Reading, source: str | None) -> Iterator[Frame]:
     if isinstance(image, Frame):
         yield image
     elif isinstance(image, str | Path):

@@ -89,8 +89,13 @@ def normalise(
     rgb: NDArray[np.uint8], preprocessing: Preprocessing, *, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
     """float32 [3, h, w] of uint8 [h, w, 3]: (value / 255 − mean) / std for each channel. `out`: where to put it."""
-    pixels = np.divide(rgb.transpose(2, 0, 1), np.float32(255), out=out, dtype=np.float32, order="C")  # [3, h, w]
-    pixels -= np.asarray(preprocessing.mean, np.float32)[:, None, None]
+    planes = rgb.transpose(2, 0, 1)  # [3, h, w]
+    grey = rgb.strides[2] == 0  # its one channel is divided once, and stands for three
+    unit = np.divide(
+        planes[:1] if grey else planes, np.float32(255), out=None if grey else out, dtype=np.float32, order="C"
+    )  # [1 or 3, h, w]
+    mean = np.asarray(preprocessing.mean, np.float32)[:, None, None]
+    pixels = np.subtract(unit, mean, out=out if grey else unit)  # [3, h, w]
     pixels /= np.asarray(preprocessing.std, np.float32)[:, None, None]
     return pixels
 

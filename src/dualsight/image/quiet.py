@@ -15,11 +15,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeVar
 
 from dualsight.errors import ImageError, UnreadableImage
+
+T = TypeVar("T")
 
 _LIBRARIES = r"(pydicom|libjpeg|openjpeg|rle|jpeg_ls|gdcm|nibabel|PIL|tifffile|imagecodecs)(\.|$)"
 _LOGGERS = ("pydicom", "nibabel.global", "PIL", "tifffile")
@@ -82,12 +82,28 @@ def quiet() -> Iterator[None]:
         _silence.leave()
 
 
+def quietly(frames: Iterator[T]) -> Iterator[T]:
+    """The same frames: silence while one is made, none while its reader has it.
+
+    To switch the noise off and on again takes longer than to read a short header; with this it is done once a frame,
+    and each `quiet` inside only counts.
+    """
+    while True:
+        with quiet():
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
+
+
 @contextmanager
 def damage(source: str, what: str, frame: int | None = None) -> Iterator[None]:
     """Quiet, and whatever a library raises inside becomes an UnreadableImage.
 
     The library's own text is left out, here and in the traceback: it may quote the header, and so the patient.
     """
+    import numpy as np  # not above: to import the door to all pictures loads no decoder
+
     try:
         with quiet(), np.errstate(all="ignore"):  # numpy would print what it thinks of infinity
             yield

@@ -1,23 +1,21 @@
 """A process of its own that opens pictures and resizes them: Python's lock does not bind it, a codec may crash in it.
 
-    parent                                    child (`python -m dualsight.task.decoder`)
+    parent                                    child (`decoder_process`)
     settings ─────────────────────────────▶   imports the decoders
              ◀─────────────────────────────   "dualsight decoder"
     {"name", "path"} or {"name"} + bytes ─▶   opens it
              ◀─────────────────────────────   {"meta", …} + pixels    for each frame, as it is resized
              ◀─────────────────────────────   {"end"}: how it ended
 
-A message is two lengths, a JSON object and bytes, through the child's stdin and stdout. It is a plain subprocess
-because every start method of `multiprocessing` but fork (unsafe beside torch's threads) runs the user's main script
-again, and a script without `if __name__ == "__main__"` would start itself over and over. JSON, because reading a
-pickle is running a program, and the child is where a hostile file would take hold.
+Messages go through the child's stdin and stdout. It is a plain subprocess because every start method of
+`multiprocessing` but fork (unsafe beside torch's threads) runs the user's main script again, and a script without
+`if __name__ == "__main__"` would start itself over and over.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import struct
+import signal
 import subprocess
 import sys
 import threading
@@ -31,15 +29,13 @@ import numpy as np
 
 from dualsight.errors import ImageError, UnreadableImage
 from dualsight.image.frame import Frame, FrameMeta
-from dualsight.image.limits import Limits
-from dualsight.image.open import read
-from dualsight.image.prepare import Preprocessing, resize
+from dualsight.image.prepare import Preprocessing
 from dualsight.image.reading import Reading
+from dualsight.task.message import READY, receive, send
 
-_LENGTHS = struct.Struct(">IQ")  # of the JSON object, of the bytes after it
 _KINDS: list[type[ImageError]] = [ImageError, *ImageError.__subclasses__()]
 _ERRORS = {kind.__name__: kind for kind in _KINDS}
-_READY = b"dualsight decoder\n"
+_PROGRAM = "dualsight.task.decoder_process"
 _START_LIMIT_S = 60.0
 # glibc gives the memory of a large picture back to the system, and takes it again for the next one, which costs as
 # much as decoding a JPEG of 2000 × 2500 pixels: here it keeps up to 128 MiB of it. Others do not know the names.
@@ -69,7 +65,7 @@ class Decoder:
         self._size = (preprocessing.height, preprocessing.width)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, this module, nothing of a user's
-                [sys.executable, "-P", "-m", __name__],  # -P: nothing is imported from the working directory
+                [sys.executable, "-P", "-m", _PROGRAM],  # -P: nothing is imported from the working directory
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # the codecs' comments; errors come as messages
@@ -79,6 +75,7 @@ class Decoder:
         except OSError as error:
             raise NoDecoder(f"the system starts no process ({error.strerror})") from error
         self._requests, self._replies = _pipes(self._process)
+        self._limit_s = reading.limits.frame_s
         settings = {"preprocessing": asdict(preprocessing), "reading": asdict(reading)}
         if not self._starts_with(settings):
             with suppress(subprocess.TimeoutExpired):
@@ -91,8 +88,9 @@ class Decoder:
         timer = threading.Timer(_START_LIMIT_S, self._process.kill)
         timer.start()
         try:
-            _send(self._requests, settings)
-            return self._replies.read(len(_READY)) == _READY
+            send(self._requests, settings)
+            self._requests.flush()
+            return self._replies.read(len(READY)) == READY
         except OSError:
             return False
         finally:
@@ -101,16 +99,18 @@ class Decoder:
     def frames(self, content: Path | bytes, name: str) -> Iterator[Frame]:
         """The frames of a file, resized to [height, width, 3]. The file is opened under the child's own eyes only.
 
-        Raises ImageError as `dualsight.image.open` does, or UnreadableImage if the child dies over it;
-        UnexpectedEnd. Where the frames are not read to the end, and where the child has died, it is closed.
+        Raises ImageError as `dualsight.image.open` does, or UnreadableImage if the child dies over it, or takes longer
+        over a frame than its limit; UnexpectedEnd. Where the frames are not read to the end, and where the child has
+        ended, it is closed.
         """
         is_in_step = False
         try:
             if isinstance(content, Path):
-                _send(self._requests, {"name": name, "path": str(content.absolute())})
+                send(self._requests, {"name": name, "path": str(content.absolute())})
             else:
-                _send(self._requests, {"name": name}, content)
-            while (reply := _receive(self._replies)) is not None:
+                send(self._requests, {"name": name}, content)
+            self._requests.flush()
+            while (reply := receive(self._replies)) is not None:
                 message, body = reply
                 if "end" in message:
                     is_in_step = True
@@ -129,18 +129,25 @@ class Decoder:
         """Whether it takes no more pictures."""
         return self._requests.closed
 
+    def interrupt(self) -> None:
+        """Ends the child, whatever it is doing; for another thread, since the rest is left to `close`."""
+        self._process.kill()
+
     def close(self) -> None:
         """Ends the child, whatever it is doing."""
-        self._process.kill()
+        self.interrupt()
         self._process.wait()
         for stream in (self._requests, self._replies):
             with suppress(OSError):  # what was not sent yet has nowhere to go
                 stream.close()
 
     def _death(self, name: str) -> UnreadableImage:
-        how = _how(self._process.wait())
+        code = self._process.wait()
+        if sys.platform != "win32" and code == -signal.SIGALRM:
+            problem = f"opening it took longer than the limit of {self._limit_s:g} seconds"
+            return UnreadableImage(problem, source=name, hint="the file is probably damaged, or very large")
         hint = "the file is probably damaged, or needs more memory than there is"
-        return UnreadableImage(f"the process that opened it ended ({how})", source=name, hint=hint)
+        return UnreadableImage(f"the process that opened it ended ({_how(code)})", source=name, hint=hint)
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
@@ -161,8 +168,10 @@ def _how(code: int) -> str:
 
 
 def _frame(message: dict[str, Any], body: bytes, size: tuple[int, int], name: str) -> Frame:
+    height, width = size
+    strides = (width, 1, 0) if len(body) == height * width else (3 * width, 3, 1)  # grey: one channel stands for three
     return Frame(
-        pixels=np.broadcast_to(np.frombuffer(body, np.uint8).reshape(*size, -1), (*size, 3)),  # grey has one channel
+        pixels=np.ndarray((height, width, 3), np.uint8, body, strides=strides),
         source=name,
         frame_index=message["frame_index"],
         n_frames=message["n_frames"],
@@ -178,79 +187,3 @@ def _raise_end(end: dict[str, Any] | None) -> None:
         raise UnexpectedEnd(end["kind"])
     kind = _ERRORS[end.pop("kind")]
     raise kind(end.pop("problem"), **end)
-
-
-def _send(stream: IO[bytes], message: dict[str, Any], body: bytes | memoryview = b"") -> None:
-    text = json.dumps(message).encode("ascii")
-    stream.write(_LENGTHS.pack(len(text), len(body)) + text)
-    stream.write(body)
-    stream.flush()
-
-
-def _receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
-    """The next message; None if the other end has closed, be it in the midst of one."""
-    lengths = stream.read(_LENGTHS.size)
-    if len(lengths) < _LENGTHS.size:
-        return None
-    n_text, n_body = _LENGTHS.unpack(lengths)
-    text, body = stream.read(n_text), stream.read(n_body)
-    if len(text) < n_text or len(body) < n_body:
-        return None
-    return json.loads(text, object_hook=_with_tuples), body
-
-
-def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists only; what is sent here has tuples only."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-
-
-def main() -> None:
-    """The child: one picture after another, until the parent closes the pipe."""
-    replies = os.fdopen(os.dup(1), "wb")
-    with Path(os.devnull).open("wb") as nothing:
-        os.dup2(nothing.fileno(), 1)  # a library that prints must not speak between the messages
-    requests = sys.stdin.buffer
-    with suppress(BrokenPipeError):  # the parent has gone
-        settings = _receive(requests)
-        if settings is None:
-            return
-        preprocessing, reading = _settings(settings[0])
-        import dualsight.image.dicom.decode
-        import dualsight.image.raster.decode  # noqa: F401 - now, so that no picture waits for it
-
-        replies.write(_READY)
-        replies.flush()
-        while (request := _receive(requests)) is not None:
-            _answer(request[0], request[1], preprocessing, reading, replies)
-
-
-def _settings(message: dict[str, Any]) -> tuple[Preprocessing, Reading]:
-    reading = message["reading"]
-    return Preprocessing(**message["preprocessing"]), Reading(**reading | {"limits": Limits(**reading["limits"])})
-
-
-def _answer(
-    message: dict[str, Any], body: bytes, preprocessing: Preprocessing, reading: Reading, replies: IO[bytes]
-) -> None:
-    """Sends the frames of one picture, then how it ended."""
-    name, end = message["name"], None
-    content = Path(message["path"]) if "path" in message else body
-    try:
-        for frame in read(content, reading, source=name):
-            pixels = resize(frame.pixels, preprocessing, source=name)
-            if pixels.strides[2] == 0:  # grey: one channel stands for three
-                pixels = pixels[:, :, :1]
-            head = {"frame_index": frame.frame_index, "n_frames": frame.n_frames, "meta": asdict(frame.meta)}
-            _send(replies, head, np.ascontiguousarray(pixels).data.cast("B"))
-    except BrokenPipeError:
-        raise
-    except ImageError as error:
-        fields = {"problem": error.problem, "source": error.source, "frame": error.frame, "hint": error.hint}
-        end = {"kind": type(error).__name__, **fields}
-    except Exception as error:  # the parent opens the picture itself, to see it
-        end = {"kind": type(error).__name__}
-    _send(replies, {"end": end})
-
-
-if __name__ == "__main__":
-    main()

@@ -86,12 +86,19 @@ def prepare_ahead(
     worker what opening one file takes.
     """
     waited = Stopwatch()
+    opened: list[_Worker] = []
 
     def open_worker() -> _Worker:
-        return _Worker(preprocessing, reading, lambda: waited.seconds >= patience_s)
+        opened.append(_Worker(preprocessing, reading, lambda: waited.seconds >= patience_s))
+        return opened[-1]
+
+    def interrupt() -> None:
+        for worker in opened:
+            worker.interrupt()
 
     n_threads = workers or min(n_cores(), MAX_WORKERS)
-    with closing(work_ahead(_tasks(images, reading), open_worker, threads=n_threads, depth=depth)) as ahead:
+    tasks = _tasks(images, reading)
+    with closing(work_ahead(tasks, open_worker, threads=n_threads, depth=depth, interrupt=interrupt)) as ahead:
         yield from waited.timed(ahead)
 
 
@@ -171,6 +178,11 @@ class _Worker:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._decoder is not None:
             self._decoder.close()
+
+    def interrupt(self) -> None:
+        """Ends the process, whatever it is doing; for another thread."""
+        if (decoder := self._decoder) is not None:
+            decoder.interrupt()
 
     def _prepare(self, task: _Task) -> Iterator[Prepared | Failed]:
         try:

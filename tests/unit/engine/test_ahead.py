@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dualsight.engine import ahead as ahead_module
 from dualsight.engine.ahead import Stopwatch, work_ahead
 
 LONG_S = 20.0  # for what comes at once unless something is broken
@@ -180,6 +182,42 @@ def test_the_threads_end_when_the_reader_stops_early() -> None:
     assert threads_left()
     results.close()
     assert threads_left() == []
+
+
+def test_what_threads_wait_for_is_interrupted_when_the_reader_stops_early() -> None:
+    wanted = threading.Event()
+
+    def waiting(item: int) -> list[int]:
+        if item:
+            wanted.wait(LONG_S)
+        return [item]
+
+    results = work_ahead(range(3), worker(waiting), threads=2, depth=4, interrupt=wanted.set)
+    assert next(results) == 0
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < LONG_S / 4
+    assert not threads_left()
+
+
+def test_a_thread_that_is_stuck_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead_module, "LEAVE_S", SOON_S)
+    wanted = threading.Event()
+
+    def stuck(item: int) -> list[int]:
+        if item:
+            wanted.wait(LONG_S)
+        return [item]
+
+    results = work_ahead(range(3), worker(stuck), threads=2, depth=4)
+    assert next(results) == 0
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < LONG_S / 4
+    wanted.set()
+    for thread in threading.enumerate():
+        if thread.name in threads_left():
+            thread.join(LONG_S)
 
 
 def test_nothing_is_started_before_it_is_asked_for() -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,6 +161,35 @@ def test_what_a_library_prints_does_not_come_between(tmp_path: Path, monkeypatch
     decoder = Decoder(PREPROCESSING, READING)
     assert len(list(decoder.frames(png(PICTURE), "picture"))) == 1
     assert (tmp_path / "said").exists()
+    decoder.close()
+
+
+def test_a_codec_that_never_comes_back_is_the_picture_s_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import re, PIL.Image\n"
+        "new = PIL.Image.Image.resize\n"
+        "def hanging(image, *args, **options):\n"
+        "    if image.width == 13:\n"
+        "        re.match('(a+)+$', 'a' * 64 + 'b')\n"  # for ever, in C and under Python's lock
+        "    return new(image, *args, **options)\n"
+        "PIL.Image.Image.resize = hanging\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    decoder = Decoder(PREPROCESSING, Reading(limits=Limits(frame_s=1.0)))
+    assert len(list(decoder.frames(png(PICTURE), "picture"))) == 1
+    with pytest.raises(UnreadableImage, match=r"^bad: opening it took longer than the limit of 1 seconds$") as raised:
+        list(decoder.frames(png(PICTURE[:, :13]), "bad"))
+    assert raised.value.hint
+    assert decoder.is_closed
+
+
+def test_the_limit_of_time_is_for_each_frame_and_not_for_the_reader() -> None:
+    large = Preprocessing(height=600, width=600, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    decoder = Decoder(large, Reading(limits=Limits(frame_s=1.0)))
+    frames = decoder.frames(dicom_bytes(np.arange(40 * 4, dtype=np.uint8).reshape(40, 2, 2)), "cine")
+    next(frames)
+    time.sleep(1.5)  # the pipe is full meanwhile
+    assert len(list(frames)) == 39
     decoder.close()
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dicom_files import dicom_bytes
+from dualsight.engine.ahead import LEAVE_S
 from dualsight.errors import ImageError, UnreadableImage
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
@@ -226,3 +228,20 @@ def test_a_reader_that_stops_early_leaves_no_process(monkeypatch: pytest.MonkeyP
     stream.close()
     assert started
     assert all(decoder._process.returncode is not None for decoder in started)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped by a signal")
+def test_a_reader_that_stops_early_does_not_wait_for_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stuck(Decoder):
+        def frames(self, content: Path | bytes, name: str) -> Iterator[Frame]:
+            if name == "stuck":
+                os.kill(self._process.pid, signal.SIGSTOP)
+            return super().frames(content, name)
+
+    monkeypatch.setattr(prepared_module, "Decoder", Stuck)
+    images = [Item(name=name, content=lambda: CT) for name in ("good", "stuck", "stuck")]
+    stream = prepare_ahead(images, PREPROCESSING, READING, depth=4, workers=2, patience_s=IN_PROCESSES)
+    assert next(stream).source == "good"
+    started = time.monotonic()
+    stream.close()
+    assert time.monotonic() - started < LEAVE_S / 2
