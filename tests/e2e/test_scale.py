@@ -16,11 +16,12 @@ from PIL import Image
 from dualsight.store.index import Index
 from dualsight.store.rows import as_vectors
 from dualsight.store.settings import Settings
+from s3_stand_in import BUCKET, object_store
 
 pytestmark = pytest.mark.e2e
 
 LIMIT_S = 240.0
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+FRAMES = Settings(per="frame")
 KILLING = """
 import os, signal, sys
 from pathlib import Path
@@ -66,11 +67,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
     """What one process makes of them."""
     db = tmp_path_factory.mktemp("one") / "db"
-    Index.open(db).add(pictures, settings=Settings(per="frame"))
+    Index.open(db).add(pictures, settings=FRAMES)
     return rows(db)
 
 
-def rows(db: Path) -> pa.Table:
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=environment)
+
+
+def rows(db: Path | str) -> pa.Table:
     index = Index(db)
     return pa.Table.from_batches(index.batches(), schema=index.schema).sort_by("id")
 
@@ -82,22 +88,25 @@ def check_equal(got: pa.Table, expected: pa.Table) -> None:
 
 
 def test_killed_workers_lose_nothing(pictures: Path, expected: pa.Table, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", KILLING, str(tmp_path / "db"), str(pictures)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=ENVIRONMENT)
+    done = run(sys.executable, "-c", KILLING, str(tmp_path / "db"), str(pictures))
     assert done.returncode == 0, done.stderr
     killed = [line for line in done.stdout.splitlines() if line.startswith("killed")]  # Ray speaks of it as well
     assert killed == ["killed ray::Opener", "killed ray::Encoder"]
     check_equal(rows(tmp_path / "db"), expected)
 
 
-def test_command_line_goes_on_where_one_process_stopped(pictures: Path, tmp_path: Path) -> None:
-    """Three files are there before; then ten and a broken one are added on a cluster of this machine's own."""
-    names = [str(pictures / f"{number:03}.tif") for number in range(10)]
-    Index.open(tmp_path / "db").add(names[:3])
-    words = ["index", "add", *names, str(pictures / "broken.tif"), "--db", str(tmp_path / "db"), "--engine", "ray"]
-    command = [sys.executable, "-m", "dualsight", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=ENVIRONMENT)
-    assert done.returncode == 1 and done.stdout == ""
-    assert "broken.tif: " in done.stderr and "error: " in done.stderr
-    assert "7 added as 7 rows, 3 there before; 10 rows are in" in done.stderr
+def test_command_line_from_store_to_store(pictures: Path, expected: pa.Table) -> None:
+    """Two files are there before; then three and a broken one are added on a cluster of this machine's own."""
+    with object_store() as files:
+        for name in ("000.tif", "001.tif", "002.tif", "broken.tif"):
+            files.put_file(pictures / name, f"{BUCKET}/pictures/{name}")
+        db = f"s3://{BUCKET}/db"
+        Index.open(db).add([f"s3://{BUCKET}/pictures/00{number}.tif" for number in (0, 1)], settings=FRAMES)
+        words = ["index", "add", f"s3://{BUCKET}/pictures", "--db", db, "--per", "frame", "--engine", "ray"]
+        done = run(sys.executable, "-m", "dualsight", *words)
+        assert done.returncode == 1 and done.stdout == "", done.stderr
+        assert "broken.tif: " in done.stderr
+        assert f"1 added as 3 rows, 2 there before; 9 rows are in {db}" in done.stderr
+        hashes = set(rows(db)["content_hash"].to_pylist())
+    assert len(hashes) == 3 and hashes < set(expected["content_hash"].to_pylist())
     assert not list(Path("/tmp").glob("dualsight-ray-*"))  # noqa: S108 - what Ray kept there, pictures included

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import os
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.archive import members
 from dualsight.image.dicom.media import is_directory, listed_files
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
+from dualsight.image.object_store import Object, below, is_address
 from dualsight.image.open import read
 from dualsight.image.reading import Reading
 from dualsight.image.sniff import HEAD_BYTES, kind_of, other_format
@@ -60,8 +62,9 @@ def scan(sources: str | Path | Iterable[str | Path], *, limits: Limits | None = 
     """The files to open, lazily, in the order of `sources` and sorted inside each.
 
     A source is a file, a folder (with all below it; hidden files and linked folders are left out), a glob (`**`
-    for any depth), a zip archive, a DICOMDIR, a .csv with a column `path`, relative to itself, or the address of a
-    DICOMweb server (`dicomweb+https://HOST/PATH`, see `dicomweb.instances`, and what it raises). A file named by the
+    for any depth), a zip archive, a DICOMDIR, a .csv with a column `path`, relative to itself, an object, folder or
+    glob in an object store (`s3://…`, `gs://…`, see `object_store`, and what it raises), or the address of a DICOMweb
+    server (`dicomweb+https://HOST/PATH`, see `dicomweb.instances`, and what it raises). A file named by the
     user, by a manifest or by a DICOMDIR is always an Item, even where opening it can only fail: it was asked for.
     What else is found is an Item if its first bytes are those of a picture, otherwise Skipped. A DICOMDIR found in a
     folder is passed over: the files that it lists are found by themselves.
@@ -76,10 +79,12 @@ def scan(sources: str | Path | Iterable[str | Path], *, limits: Limits | None = 
             from dualsight.image.dicomweb.instances import instances
 
             yield from instances(source, limits=limits)
+        elif is_table(source):
+            yield from _manifest(source, limits)
+        elif is_address(source):
+            yield from _objects(source, limits)
         elif path.is_dir():
             yield from _walk(path, limits)
-        elif path.is_file() and path.suffix.lower() == ".csv":
-            yield from _manifest(path)
         elif container := container_of(path):
             yield from (_archive if container == "zip" else _media)(path, limits)
         elif not path.exists() and any(sign in str(source) for sign in "*?["):
@@ -181,15 +186,53 @@ def _media(directory: Path, limits: Limits) -> Iterator[Item | Skipped]:
             yield Skipped(name=str(path), reason="listed by a DICOMDIR, and its name leads out of the folder")
 
 
-def _manifest(path: Path) -> Iterator[Item]:
+def is_table(source: str | Path) -> bool:
+    """Whether a source is a .csv, of which `open_table` reads the text."""
+    path = Path(source)
+    return path.suffix.lower() == ".csv" and (is_address(source) or path.is_file())
+
+
+def open_table(source: str | Path, limits: Limits | None = None) -> TextIO:
+    """The text of a .csv, open for reading. Raises OSError or UnicodeDecodeError, and what `Object` raises."""
+    if not is_address(source):
+        return Path(source).open(newline="", encoding="utf-8-sig")
+    data = Object(address=source, max_bytes=(limits or Limits()).file_bytes)()
+    return io.StringIO(data.decode("utf-8-sig"), newline="")
+
+
+def _manifest(table: str | Path, limits: Limits) -> Iterator[Item]:
     """The files of a .csv's column `path`."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open_table(table, limits) as file:
             rows = csv.DictReader(file)
             if "path" not in (rows.fieldnames or ()):
-                raise UnsupportedImage("no column `path`", source=str(path), hint="name it in the first line")
+                raise UnsupportedImage("no column `path`", source=str(table), hint="name it in the first line")
             for row in rows:
                 if row["path"]:
-                    yield Item(name=row["path"], content=path.parent / row["path"])
+                    yield Item(name=row["path"], content=_beside(table, row["path"], limits))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UnreadableImage(f"no readable table ({type(error).__name__})", source=str(path)) from error
+        raise UnreadableImage(f"no readable table ({type(error).__name__})", source=str(table)) from error
+
+
+def _beside(table: str | Path, path: str, limits: Limits) -> Path | Object:
+    """What a table means by a path: it is relative to the table, if it is relative."""
+    if is_address(path):
+        return Object(address=path, max_bytes=limits.file_bytes)
+    if is_address(table):
+        return Object(address=f"{table.rpartition('/')[0]}/{path}", max_bytes=limits.file_bytes)
+    return Path(table).parent / path
+
+
+def _objects(address: str, limits: Limits) -> Iterator[Item | Skipped]:
+    """What is below an address; the object itself where it is that of one."""
+    found = below(address, limits)
+    if found is None:
+        yield Item(name=address, content=Object(address=address, max_bytes=limits.file_bytes))
+        return
+    for one in found:
+        name, head = one.object.address, one.head
+        if isinstance(head, bytes) and kind_of(head) == "zip":
+            yield Skipped(name=name, reason="an archive in an object store: unpack it there")
+            continue
+        reason = head if isinstance(head, str) else _why_not(head)
+        yield Skipped(name=name, reason=reason) if reason else Item(name=name, content=one.object)

@@ -20,6 +20,7 @@ from typing import TypeAlias
 from dualsight.image.archive import Member
 from dualsight.image.deidentify import deidentified, deidentified_error, hashed_name
 from dualsight.image.grouping import group
+from dualsight.image.object_store import Object
 from dualsight.image.source import Item, Skipped
 from dualsight.store.content import Unit, first_item, hash_text
 from dualsight.store.embed_units import Embeddings, EmbedUnits, Known, Unreached
@@ -187,12 +188,14 @@ def add_texts(model: Model, texts: Iterable[str], known: set[str], writer: Write
 
 
 def _path(item: Item) -> str | None:
-    """Where the file is, or the archive that it is in; None for what came over a network."""
+    """Where the file is, the archive that it is in, or the object; None for what a DICOMweb server sent."""
     match item.content:
         case Path():
             return str(item.content.absolute())
         case Member():
             return str(item.content.archive.absolute())
+        case Object():
+            return item.content.address
         case _:
             return None
 

@@ -37,12 +37,13 @@ BATCH_ROWS = 1_024
 class Index:
     """Vectors of one model, kept in a folder and searched. Several threads and processes may use one at a time.
 
-    model: who embeds, a `Model` or what `dualsight.load` takes; it is loaded when something is to be embedded, and
-    must be the one that the index was made with.
+    folder: a path, or an address in an object store (`s3://BUCKET/…`, `gs://BUCKET/…`), with credentials from the
+    environment. model: who embeds, a `Model` or what `dualsight.load` takes; it is loaded when something is to be
+    embedded, and must be the one that the index was made with.
     """
 
     def __init__(self, folder: str | Path, model: Model | str | Path = "demo") -> None:
-        self.folder = Path(folder)
+        self.folder = lance.place_of(folder)
         self._model = model
         self._where = None if isinstance(model, Model) else model
 
@@ -193,7 +194,7 @@ class Index:
             kinds={one["values"]: one["counts"] for one in sorted(kinds, key=lambda one: -one["counts"])},
             user_columns=tuple(user_columns(table.schema)),
             version=table.version,
-            n_bytes=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
+            n_bytes=lance.n_bytes(self.folder),
             is_approximate=tuned(table) is not None,
             n_unindexed=stats.num_unindexed_rows if stats else 0,
         )
@@ -268,7 +269,7 @@ class Index:
         return new
 
 
-def _check_model(model: Model, about: About, folder: Path) -> None:
+def _check_model(model: Model, about: About, folder: lance.Place) -> None:
     if model.fingerprint != about.fingerprint:
         problem = (
             f"{folder}: its vectors are of the model {about.model} ({about.fingerprint[:12]}…), and not of "

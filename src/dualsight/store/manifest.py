@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from dualsight.errors import StoreError
+from dualsight.image.source import is_table, open_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +36,8 @@ def read_manifests(sources: Sequence[str | Path], keep: Sequence[str] | None = N
     cells: dict[str, dict[str, str]] = {}
     names: dict[str, None] = {}
     for source in sources:
-        path = Path(source)
-        if path.suffix.lower() == ".csv" and path.is_file():
-            _read(path, cells, names)
+        if is_table(source):
+            _read(source, cells, names)
     missing = [name for name in keep or () if name not in names]
     if missing:
         known = ", ".join(names) or "none: no source is a .csv"
@@ -48,9 +48,9 @@ def read_manifests(sources: Sequence[str | Path], keep: Sequence[str] | None = N
     return Manifest(types=types, values=values)
 
 
-def _read(path: Path, cells: dict[str, dict[str, str]], names: dict[str, None]) -> None:
+def _read(table: str | Path, cells: dict[str, dict[str, str]], names: dict[str, None]) -> None:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open_table(table) as file:
             for row in csv.DictReader(file):
                 own = {name: cell for name, cell in row.items() if name and name != "path" and cell is not None}
                 cells[row.get("path") or ""] = own

@@ -11,6 +11,7 @@ from PIL import Image
 from dualsight.errors import ImageError
 from dualsight.image.archive import members
 from dualsight.image.limits import Limits
+from dualsight.image.object_store import Object, is_address
 from dualsight.image.open import read
 from dualsight.store.settings import read_reading
 
@@ -23,16 +24,18 @@ def thumbnail(row: Mapping[str, Any], side: int) -> Image.Image | None:
     """
     if row["path"] is None:
         return None
-    path = Path(row["path"])
     try:
-        content = _content(path, row["source"])
+        content = _content(row["path"], row["source"])
         return None if content is None else _frame(content, row, side)
     except (ImageError, OSError):
         return None
 
 
-def _content(path: Path, source: str) -> Path | bytes | None:
-    """The file, or the member of an archive that `source` names."""
+def _content(place: str, source: str) -> Path | bytes | None:
+    """The file, the member of an archive that `source` names, or an object, which is fetched."""
+    if is_address(place):
+        return Object(address=place, max_bytes=Limits().file_bytes)()
+    path = Path(place)
     if not path.is_file() or path.suffix.lower() != ".zip":
         return path
     for member, _ in members(path, Limits()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,10 +20,10 @@ _IDS_AT_A_TIME = 1_000
 class Writer:
     """Adds rows to a table, and takes rows from it. Several may work on one table at once: each commit is alone."""
 
-    def __init__(self, folder: Path, about: About, user: Mapping[str, pa.DataType]) -> None:
+    def __init__(self, place: lance.Place, about: About, user: Mapping[str, pa.DataType]) -> None:
         """Makes the table where there is none, and the user's columns that it lacks. Raises StoreError."""
-        self._table = _prepared(folder, about, user)
-        self._folder = folder
+        self._table = _prepared(place, about, user)
+        self._place = place
 
     def known(self, settings: str) -> set[str]:
         """The hashes of all content that is there, embedded with these settings: some 100 bytes of memory each."""
@@ -35,7 +34,7 @@ class Writer:
         """Adds the rows, all at once, that nobody else has added meanwhile. Raises StoreError."""
         if not rows:
             return
-        with lance.writing(self._folder):
+        with lance.writing(self._place):
             there = self._ids_there([row.id for row in rows])
             new = {row.id: row for row in rows if row.id not in there}
             if new:
@@ -43,7 +42,7 @@ class Writer:
 
     def prune(self, settings: str, seen: set[str]) -> int:
         """How many rows it took out: those with these settings whose content is not in `seen`."""
-        with lance.writing(self._folder):
+        with lance.writing(self._place):
             where = f"`settings` = '{_escaped(settings)}'"
             rows = lance.read_columns(self._table, ["id", "content_hash"], where).to_pylist()
             gone = [row["id"] for row in rows if row["content_hash"] not in seen]
@@ -59,13 +58,13 @@ class Writer:
         return there
 
 
-def _prepared(folder: Path, about: About, user: Mapping[str, pa.DataType]) -> Table:
-    with lance.writing(folder):
-        if not lance.has_table(folder):
+def _prepared(place: lance.Place, about: About, user: Mapping[str, pa.DataType]) -> Table:
+    with lance.writing(place):
+        if not lance.has_table(place):
             own = {name: kind for name, kind in user.items() if name not in table_schema(about, {}).names}
             check_user_columns(user, None)
-            return lance.create_table(folder, table_schema(about, own))
-        table = lance.open_table(folder)
+            return lance.create_table(place, table_schema(about, own))
+        table = lance.open_table(place)
         check_user_columns(user, table.schema)
         have = set(table.schema.names) | set(user_columns(table.schema))
         new = [pa.field(name, kind) for name, kind in user.items() if name not in have]

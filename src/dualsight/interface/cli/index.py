@@ -158,13 +158,13 @@ def draw_map(
         from dualsight.store.map_page import map_page
 
         found = index.clusters(n_clusters=n_clusters, layout=layout, where=where, max_points=points)
-        page = map_page(found, title=f"Map of {db.name}", colour=colour)
+        page = map_page(found, title=f"Map of {Path(db).name}", colour=colour)
     with whole_file(output) as file:
         file.write(page.encode())
     show_line(f"{found.rows.num_rows:,} points are in {output}")
 
 
-def _open(db: Path) -> Index:
+def _open(db: str) -> Index:
     from dualsight.store.index import Index
 
     return Index.open(db)

@@ -78,7 +78,9 @@ Mpp = Annotated[
 ]
 Study = Annotated[str | None, typer.Option("--study", metavar="UID", help="of a DICOMweb source: only this study")]
 Series = Annotated[str | None, typer.Option("--series", metavar="UID", help="of a DICOMweb source: only this series")]
-Db = Annotated[Path, typer.Option("--db", metavar="DIR", help="the folder that the index is in")]
+Db = Annotated[
+    str, typer.Option("--db", metavar="DIR", help="the folder that the index is in, or s3://BUCKET/… or gs://BUCKET/…")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="a table with a header on stdout")]
 

@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -111,10 +112,14 @@ def joined(cluster: Cluster) -> Iterator[Any]:
 def _init(ray: Any, *, address: str, **options: Any) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of each start
     try:
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, configure_logging=False, **options)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        with warnings.catch_warnings():  # in a child of this process, which becomes another program at once
+            warnings.filterwarnings("ignore", "lancedb fork support", RuntimeWarning)
+            quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
+            ray.init(address=address, **quiet, **options)
+    except Exception as error:  # Ray raises that very class where a machine is too busy to start it in 30 s
         where = "on this machine" if address == "local" else f"at {address}"
-        raise EngineError(f"no Ray cluster {where}: {error}", hint="`ray status` asks a cluster how it is") from error
+        reason = str(error).partition("\n")[0]
+        raise EngineError(f"no Ray cluster {where}: {reason}", hint="`ray status` asks a cluster how it is") from error
 
 
 def _imported(*, is_local: bool) -> Any:

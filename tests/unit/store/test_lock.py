@@ -1,0 +1,102 @@
+"""Turns at writing in an object store, which a memory of fsspec's stands in for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import fsspec
+import pytest
+
+from dualsight.errors import StoreError
+from dualsight.image import object_store
+from dualsight.store import lock
+from dualsight.store.lock import writing
+
+PLACE = "memory://bucket/index"
+TURNS = "/bucket/index/.writing.lock"
+
+
+@pytest.fixture(autouse=True)
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
+    monkeypatch.setitem(object_store.LIBRARIES, "memory", "fsspec")
+    monkeypatch.setattr(lock, "_PAUSE_S", 0.001)
+    files = fsspec.filesystem("memory")
+    one_call = threading.RLock()  # a store's calls are whole; those of a memory that several threads use are not
+    for name in ("ls", "pipe_file", "cat_file", "rm_file"):
+        monkeypatch.setattr(files, name, _locked(getattr(files, name), one_call))
+    yield files
+    files.rm("/bucket", recursive=True)
+
+
+def _locked(call: Callable[..., Any], one_call: threading.RLock) -> Callable[..., Any]:
+    def locked(*arguments: Any, **options: Any) -> Any:
+        with one_call:
+            return call(*arguments, **options)
+
+    return locked
+
+
+def turns(store: fsspec.AbstractFileSystem) -> list[str]:
+    return sorted(name.rpartition("/")[2] for name in store.ls(TURNS, detail=False))
+
+
+def test_turns_follow_each_other(store: fsspec.AbstractFileSystem) -> None:
+    for number in (1, 2, 3):
+        with writing(PLACE):
+            assert turns(store)[-1] == f"{number:012}"
+    assert turns(store) == [f"{3:012}", f"{3:012}.over"]
+
+
+def test_one_at_a_time(store: fsspec.AbstractFileSystem) -> None:
+    inside, most, n_done = 0, 0, 0
+
+    def work() -> None:
+        nonlocal inside, most, n_done
+        for _ in range(20):
+            with writing(PLACE):
+                inside += 1
+                most = max(most, inside)
+                inside -= 1
+                n_done += 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (most, n_done) == (1, 80)
+
+
+def test_a_killed_writers_turn_ends_by_itself(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "WAIT_S", 0.05)
+    store.pipe_file(f"{TURNS}/{7:012}", b"9e12")  # until long after
+    with pytest.raises(StoreError, match="another writer does not let go"), writing(PLACE):
+        pass
+    store.pipe_file(f"{TURNS}/{7:012}", b"1e9")  # until 2001
+    with writing(PLACE):
+        assert turns(store) == [f"{8:012}"]
+
+
+def test_somebody_slow_does_not_take_a_number_again(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has seen turn 1 over; meanwhile turn 2 was taken and removed, and turn 3 is another's."""
+    looks = iter([(1, True)])
+    look = lock._last
+    monkeypatch.setattr(lock, "_last", lambda files, path: next(looks, None) or look(files, path))
+    monkeypatch.setattr(lock, "WAIT_S", 0.05)
+    store.pipe_file(f"{TURNS}/{3:012}", b"9e12")
+    with pytest.raises(StoreError, match="another writer"), writing(PLACE):
+        pass
+    assert turns(store) == [f"{3:012}"]
+
+
+def test_a_turn_is_given_back_after_an_error(store: fsspec.AbstractFileSystem) -> None:
+    with pytest.raises(KeyError), writing(PLACE):
+        raise KeyError
+    with writing(PLACE):
+        assert turns(store)[-1] == f"{2:012}"
