@@ -105,7 +105,7 @@ def test_command_line_from_store_to_store(pictures: Path, expected: pa.Table) ->
         words = ["index", "add", f"s3://{BUCKET}/pictures", "--db", db, "--per", "frame", "--engine", "ray"]
         done = run(sys.executable, "-m", "dualsight", *words)
         assert done.returncode == 1 and done.stdout == "", done.stderr
-        assert "broken.tif: " in done.stderr
+        assert "broken.tif, frame 0: truncated" in done.stderr
         assert f"1 added as 3 rows, 2 there before; 9 rows are in {db}" in done.stderr
         hashes = set(rows(db)["content_hash"].to_pylist())
     assert len(hashes) == 3 and hashes < set(expected["content_hash"].to_pylist())
