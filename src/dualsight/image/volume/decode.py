@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dualsight.image.frame import Frame
 from dualsight.image.reading import Reading
 from dualsight.image.sniff import read_head
-from dualsight.image.volume.metaimage import decode_metaimage
+from dualsight.image.volume import metaimage, nrrd
 from dualsight.image.volume.nifti import decode_nifti
-from dualsight.image.volume.nrrd import decode_nrrd
 from dualsight.image.volume.series import read_series
+from dualsight.image.volume.voxel_file import decode_voxel_file
 from dualsight.image.volume.voxels import Volume
 
-__all__ = [
-    "Volume",
-    "decode_metaimage",
-    "decode_nifti",
-    "decode_nrrd",
-    "decode_volume",
-    "decode_volumes",
-    "read_series",
-]
+__all__ = ["Volume", "decode_nifti", "decode_volume", "decode_volumes", "read_series"]
 
 
 def decode_volume(data: bytes | Path, source: str, reading: Reading) -> Iterator[Frame]:
@@ -36,11 +29,10 @@ def decode_volume(data: bytes | Path, source: str, reading: Reading) -> Iterator
 
 def decode_volumes(data: bytes | Path, source: str, reading: Reading) -> Iterator[Volume]:
     """The volumes of a volume file, one for each point in time. Raises what the decoders raise."""
-    decode = _decoder(read_head(data, source))
-    return decode(data, source, window=reading.window, limits=reading.limits)
-
-
-def _decoder(head: bytes) -> Callable[..., Iterator[Volume]]:
+    head = read_head(data, source)
+    options: dict[str, Any] = {"window": reading.window, "limits": reading.limits}
     if head.startswith(b"NRRD"):
-        return decode_nrrd
-    return decode_metaimage if head.startswith((b"ObjectType", b"NDims")) else decode_nifti
+        return decode_voxel_file(data, source, nrrd.read_header, **options)
+    if head.startswith((b"ObjectType", b"NDims")):
+        return decode_voxel_file(data, source, metaimage.read_header, **options)
+    return decode_nifti(data, source, **options)

@@ -1,4 +1,4 @@
-"""MetaImage files, .mha, and .mhd with a file of voxels beside it → volumes.
+"""The headers of MetaImage files: .mha, and .mhd with a file of voxels beside it.
 
 The header is lines of `Key = Value` up to ElementDataFile (MetaIO, itk.org/Wiki/MetaIO). Places are in LPS+, as in
 DICOM, which is how ITK reads them, whatever AnatomicalOrientation says.
@@ -6,19 +6,14 @@ DICOM, which is how ITK reads them, whatever AnatomicalOrientation says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
-from dualsight.image.limits import Limits
-from dualsight.image.quiet import damage
-from dualsight.image.reading import Window
-from dualsight.image.sniff import read_head
-from dualsight.image.volume.voxel_file import HEADER_BYTES, LPS_TO_RAS, VoxelHeader, read_volumes
-from dualsight.image.volume.voxels import Affine, Volume
+from dualsight.image.volume.voxel_file import LPS_TO_RAS, VoxelHeader
+from dualsight.image.volume.voxels import Affine
 
 _TYPES = {
     "MET_CHAR": "i1",
@@ -40,20 +35,37 @@ _SPACING = ("ElementSpacing", "ElementSize")
 _MODALITIES = {"MET_MOD_CT": "CT", "MET_MOD_MR": "MR", "MET_MOD_NM": "NM", "MET_MOD_US": "US"}
 
 
-def decode_metaimage(
-    content: bytes | Path, source: str, *, window: Window = "auto", limits: Limits | None = None
-) -> Iterator[Volume]:
-    """The volumes of a MetaImage file, one for each point in time (a fourth dimension).
+def read_header(head: bytes, source: str) -> VoxelHeader:
+    """What the first bytes of a MetaImage file say of its voxels.
 
-    content: a file's bytes, or a path, which voxels in another file need. window: as for `read_volumes`.
-    Raises UnsupportedImage for colour or vector voxels, voxels as text, and voxels in several files or another
-    folder; UnreadableImage if the file is damaged, or constant without a window; ImageTooLarge.
+    Raises UnsupportedImage for colour or vector voxels and voxels as text; UnreadableImage for sizes that cannot be or
+    a header without an end; and whatever a damaged number raises.
     """
-    limits = limits or Limits()
-    fields, start = _fields(read_head(content, source, HEADER_BYTES), source)
-    with damage(source, "the MetaImage header is damaged"):
-        header = _header(fields, start, source)
-    yield from read_volumes(header, content, source, window=window, limits=limits)
+    fields, start = _fields(head, source)
+    n_axes = int(fields["NDims"])
+    sizes = tuple(int(size) for size in fields["DimSize"].split())
+    if n_axes != len(sizes) or not 2 <= n_axes <= 4 or min(sizes) < 1:
+        raise UnreadableImage("its sizes are none of 2 to 4 dimensions", source=source)
+    if fields.get("ElementType") not in _TYPES or int(fields.get("ElementNumberOfChannels", "1")) != 1:
+        raise UnsupportedImage("its voxels are no single real numbers", source=source)
+    if not _is_true(fields, "BinaryData", "True"):
+        raise UnsupportedImage("its voxels are written as text", source=source, hint="save it as binary data")
+    big_endian = _is_true(fields, "BinaryDataByteOrderMSB") or _is_true(fields, "ElementByteOrderMSB")
+    data_file = fields["ElementDataFile"]
+    is_local = data_file.upper() == "LOCAL"
+    return VoxelHeader(
+        format="MetaImage",
+        sizes=sizes,
+        dtype=np.dtype((">" if big_endian else "<") + _TYPES[fields["ElementType"]]),
+        space=tuple(range(min(n_axes, 3))),
+        time=3 if n_axes == 4 else None,
+        affine=_affine(fields, n_axes),
+        encoding="zlib" if _is_true(fields, "CompressedData") else "raw",
+        start=start if is_local else max(int(fields.get("HeaderSize", "0")), -1),
+        data_file=None if is_local else data_file,
+        note=None if _first(fields, _MATRIX) else "no orientation in the header",
+        modality=_MODALITIES.get(fields.get("Modality", "")),
+    )
 
 
 def _fields(head: bytes, source: str) -> tuple[dict[str, str], int]:
@@ -69,35 +81,6 @@ def _fields(head: bytes, source: str) -> tuple[dict[str, str], int]:
         if key.strip() == "ElementDataFile":
             return fields, position
     raise UnreadableImage("the MetaImage header has no end", source=source)
-
-
-def _header(fields: Mapping[str, str], start: int, source: str) -> VoxelHeader:
-    n_axes = int(fields["NDims"])
-    sizes = tuple(int(size) for size in fields["DimSize"].split())
-    if n_axes != len(sizes) or not 2 <= n_axes <= 4 or min(sizes) < 1:
-        raise UnreadableImage("its sizes are none of 2 to 4 dimensions", source=source)
-    if fields.get("ElementType") not in _TYPES or int(fields.get("ElementNumberOfChannels", "1")) != 1:
-        raise UnsupportedImage("its voxels are no single real numbers", source=source)
-    if not _is_true(fields, "BinaryData", "True"):
-        raise UnsupportedImage("its voxels are written as text", source=source, hint="save it as binary data")
-    big_endian = _is_true(fields, "BinaryDataByteOrderMSB") or _is_true(fields, "ElementByteOrderMSB")
-    data_file = fields["ElementDataFile"]
-    is_local = data_file.upper() == "LOCAL"
-    if data_file.split()[:1] == ["LIST"] or "%" in data_file:
-        raise UnsupportedImage("its voxels are in several files", source=source, hint="save it as one .mha file")
-    return VoxelHeader(
-        format="MetaImage",
-        sizes=sizes,
-        dtype=np.dtype((">" if big_endian else "<") + _TYPES[fields["ElementType"]]),
-        space=tuple(range(min(n_axes, 3))),
-        time=3 if n_axes == 4 else None,
-        affine=_affine(fields, n_axes),
-        encoding="zlib" if _is_true(fields, "CompressedData") else "raw",
-        start=start if is_local else max(int(fields.get("HeaderSize", "0")), -1),
-        data_file=None if is_local else data_file,
-        note=None if _first(fields, _MATRIX) else "no orientation in the header",
-        modality=_MODALITIES.get(fields.get("Modality", "")),
-    )
 
 
 def _affine(fields: Mapping[str, str], n_axes: int) -> Affine:

@@ -1,23 +1,18 @@
-"""NRRD files, .nrrd, and .nhdr with a file of voxels beside it → volumes (teem.sourceforge.net/nrrd/format.html)."""
+"""The headers of NRRD files: .nrrd, and .nhdr with voxels beside it (teem.sourceforge.net/nrrd/format.html)."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
-from dualsight.image.limits import Limits
-from dualsight.image.quiet import damage
-from dualsight.image.reading import Window
-from dualsight.image.sniff import read_head
-from dualsight.image.volume.voxel_file import HEADER_BYTES, LPS_TO_RAS, VoxelHeader, read_volumes
-from dualsight.image.volume.voxels import Affine, Volume
+from dualsight.image.volume.voxel_file import LPS_TO_RAS, VoxelHeader
+from dualsight.image.volume.voxels import Affine
 
 _TYPES = {
     "i1": ("signed char", "int8", "int8_t"),
@@ -53,21 +48,43 @@ _IN_SPACE = ("domain", "space")
 _IN_TIME = ("list", "time")
 
 
-def decode_nrrd(
-    content: bytes | Path, source: str, *, window: Window = "auto", limits: Limits | None = None
-) -> Iterator[Volume]:
-    """The volumes of a NRRD file, one for each step along an axis of kind list or time.
+def read_header(head: bytes, source: str) -> VoxelHeader:
+    """What the first bytes of a NRRD file say of its voxels; time goes along an axis of kind list or time.
 
-    content: a file's bytes, or a path, which voxels in another file need. window: as for `read_volumes`.
     Without a space that names the patient's directions, axes are taken as LPS, as ITK does, and the note says so.
-    Raises UnsupportedImage for colour or vector voxels, voxels as text, and voxels in several files or another
-    folder; UnreadableImage if the file is damaged, or constant without a window; ImageTooLarge.
+    Raises UnsupportedImage for colour or vector voxels and voxels as text; UnreadableImage for sizes that cannot be or
+    a header without an end; and whatever a damaged number raises.
     """
-    limits = limits or Limits()
-    fields, start = _fields(read_head(content, source, HEADER_BYTES), source)
-    with damage(source, "the NRRD header is damaged"):
-        header = _header(fields, start, source)
-    yield from read_volumes(header, content, source, window=window, limits=limits)
+    fields, start = _fields(head, source)
+    sizes = tuple(int(size) for size in fields["sizes"].split())
+    if int(fields["dimension"]) != len(sizes) or not 2 <= len(sizes) <= 8 or min(sizes) < 1:
+        raise UnreadableImage("its sizes are none of 2 to 8 dimensions", source=source)
+    code = _CODES.get(fields["type"].lower())
+    if code is None:
+        raise UnsupportedImage("its voxels are no single real numbers", source=source)
+    encoding = _ENCODINGS.get(fields["encoding"].lower())
+    skip = int(fields.get("byte skip", fields.get("byteskip", "0")))
+    if skip < -1:
+        raise UnreadableImage(f"a byte skip of {skip}", source=source)
+    if encoding is None or int(fields.get("line skip", fields.get("lineskip", "0"))) or (skip and encoding != "raw"):
+        hint = "save it with the encoding raw or gzip"
+        raise UnsupportedImage("its voxels are written in a way that is not read", source=source, hint=hint)
+    data_file = fields.get("data file", fields.get("datafile"))
+    space, time = _axes(fields, sizes, source)
+    affine, note = _affine(fields, space, source)
+    big_endian = fields["endian"].lower() == "big" if code[1] != "1" else False
+    return VoxelHeader(
+        format="NRRD",
+        sizes=sizes,
+        dtype=np.dtype((">" if big_endian else "<") + code),
+        space=space,
+        time=time,
+        affine=affine,
+        encoding=encoding,
+        start=skip if skip < 0 or data_file else start + skip,
+        data_file=data_file,
+        note=note,
+    )
 
 
 def _fields(head: bytes, source: str) -> tuple[dict[str, str], int]:
@@ -85,40 +102,6 @@ def _fields(head: bytes, source: str) -> tuple[dict[str, str], int]:
     if "data file" in fields or "datafile" in fields:  # alone in a file, a header may end with it
         return fields, position
     raise UnreadableImage("the NRRD header has no end", source=source)
-
-
-def _header(fields: Mapping[str, str], start: int, source: str) -> VoxelHeader:
-    sizes = tuple(int(size) for size in fields["sizes"].split())
-    if int(fields["dimension"]) != len(sizes) or not 2 <= len(sizes) <= 8 or min(sizes) < 1:
-        raise UnreadableImage("its sizes are none of 2 to 8 dimensions", source=source)
-    code = _CODES.get(fields["type"].lower())
-    if code is None:
-        raise UnsupportedImage("its voxels are no single real numbers", source=source)
-    encoding = _ENCODINGS.get(fields["encoding"].lower())
-    skip = int(fields.get("byte skip", fields.get("byteskip", "0")))
-    if skip < -1:
-        raise UnreadableImage(f"a byte skip of {skip}", source=source)
-    if encoding is None or int(fields.get("line skip", fields.get("lineskip", "0"))) or (skip and encoding != "raw"):
-        hint = "save it with the encoding raw or gzip"
-        raise UnsupportedImage("its voxels are written in a way that is not read", source=source, hint=hint)
-    data_file = fields.get("data file", fields.get("datafile"))
-    if data_file is not None and (data_file.split()[:1] == ["LIST"] or "%" in data_file):
-        raise UnsupportedImage("its voxels are in several files", source=source, hint="save it as one .nrrd file")
-    space, time = _axes(fields, sizes, source)
-    affine, note = _affine(fields, space, source)
-    big_endian = fields["endian"].lower() == "big" if code[1] != "1" else False
-    return VoxelHeader(
-        format="NRRD",
-        sizes=sizes,
-        dtype=np.dtype((">" if big_endian else "<") + code),
-        space=space,
-        time=time,
-        affine=affine,
-        encoding=encoding,
-        start=skip if skip < 0 or data_file else start + skip,
-        data_file=data_file,
-        note=note,
-    )
 
 
 def _axes(fields: Mapping[str, str], sizes: tuple[int, ...], source: str) -> tuple[tuple[int, ...], int | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bz2
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -23,6 +23,7 @@ from dualsight.image.frame import FrameMeta
 from dualsight.image.limits import Limits
 from dualsight.image.quiet import damage
 from dualsight.image.reading import Window
+from dualsight.image.sniff import read_head
 from dualsight.image.volume.voxels import Affine, Volume, axes_of, check_shape, chosen_view, spacing_of, to_ras
 
 HEADER_BYTES = 1 << 20  # no text header is longer
@@ -65,15 +66,25 @@ class VoxelHeader:
         return x * y * z * t * self.dtype.itemsize
 
 
-def read_volumes(
-    header: VoxelHeader, content: bytes | Path, source: str, *, window: Window, limits: Limits
+def decode_voxel_file(
+    content: bytes | Path,
+    source: str,
+    read_header: Callable[[bytes, str], VoxelHeader],
+    *,
+    window: Window = "auto",
+    limits: Limits | None = None,
 ) -> Iterator[Volume]:
-    """The volumes that a header describes, one for each point in time. content: the header's file.
+    """The volumes that the header of a file describes, one for each point in time.
 
-    window: as for `nifti.decode_nifti`; a display range is in neither format.
-    Raises UnreadableImage if voxels are missing or damaged, or constant without a window; UnsupportedImage for a file
-    of voxels in another folder; ImageTooLarge.
+    content: a file's bytes, or a path, which voxels in another file need. window: as for `nifti.decode_nifti`; a
+    display range is in neither format.
+    Raises as `read_header` does; UnreadableImage if voxels are missing or damaged, or constant without a window;
+    UnsupportedImage for voxels in several files or another folder; ImageTooLarge.
     """
+    limits = limits or Limits()
+    head = read_head(content, source, HEADER_BYTES)
+    with damage(source, "the header is damaged"):
+        header = read_header(head, source)
     check_shape(header.shape, limits, source)
     limits.check_bytes(header.n_bytes, source=source)
     with _opened(header, content, source) as file, damage(source, "the voxels cannot be read"):
@@ -129,6 +140,9 @@ def _beside(name: str, content: bytes | Path, source: str) -> Path:
 
     A header is somebody else's text: one that names /etc/passwd shows its bytes as grey values, if it is believed.
     """
+    if name.split()[:1] == ["LIST"] or "%" in name:  # how both formats name several
+        hint = "save it as one .nrrd or .mha file"
+        raise UnsupportedImage("its voxels are in several files", source=source, hint=hint)
     if isinstance(content, bytes):
         hint = "open the header from its path, with that file beside it"
         raise UnsupportedImage("a header whose voxels are in another file", source=source, hint=hint)

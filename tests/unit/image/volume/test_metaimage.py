@@ -17,7 +17,8 @@ from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, Unsuppo
 from dualsight.image.limits import Limits
 from dualsight.image.reading import Reading
 from dualsight.image.volume.decode import Volume, decode_nifti, decode_volume
-from dualsight.image.volume.metaimage import decode_metaimage
+from dualsight.image.volume.metaimage import read_header
+from dualsight.image.volume.voxel_file import decode_voxel_file
 
 FILES = Path(__file__).parents[3] / "data" / "volumes"
 VALUES = np.arange(24, dtype="<i2").reshape(2, 3, 4)  # [z, y, x]
@@ -39,7 +40,7 @@ def metaimage(values: NDArray[Any] = VALUES, data: bytes | None = None, **fields
 
 
 def only(content: bytes | Path, **options: Any) -> Volume:
-    (volume,) = decode_metaimage(content, "brain.mha", **options)
+    (volume,) = decode_voxel_file(content, "brain.mha", read_header, **options)
     return volume
 
 
@@ -113,7 +114,7 @@ def test_the_same_voxels_in_every_wrapping(tmp_path: Path) -> None:
 def test_a_picture_is_one_slice_and_a_fourth_dimension_is_time() -> None:
     assert only(metaimage(VALUES[0])).values.shape == (4, 3, 1)
     series = np.stack([VALUES, VALUES + 100])
-    first, second = decode_metaimage(metaimage(series), "brain.mha")
+    first, second = decode_voxel_file(metaimage(series), "brain.mha", read_header)
     assert (first.n_times, second.time_index) == (2, 1)
     assert np.array_equal(second.values - first.values, np.full((4, 3, 2), 100))
     assert second.meta.note == "no orientation in the header; time point 2 of 2"

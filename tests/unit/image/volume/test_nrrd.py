@@ -19,7 +19,8 @@ from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, Unsuppo
 from dualsight.image.limits import Limits
 from dualsight.image.reading import Reading
 from dualsight.image.volume.decode import Volume, decode_nifti, decode_volume
-from dualsight.image.volume.nrrd import decode_nrrd
+from dualsight.image.volume.nrrd import read_header
+from dualsight.image.volume.voxel_file import decode_voxel_file
 
 FILES = Path(__file__).parents[3] / "data" / "volumes"
 VALUES = np.arange(24, dtype="<i2").reshape(2, 3, 4)  # [z, y, x]
@@ -46,7 +47,7 @@ def nrrd(values: NDArray[Any] = VALUES, data: bytes | None = None, **fields: Any
 
 
 def only(content: bytes | Path, **options: Any) -> Volume:
-    (volume,) = decode_nrrd(content, "brain.nrrd", **options)
+    (volume,) = decode_voxel_file(content, "brain.nrrd", read_header, **options)
     return volume
 
 
@@ -112,7 +113,7 @@ def test_points_in_time_may_be_the_first_axis_or_the_last() -> None:
         space_origin="(0,0,0,0)",
     )
     for data in (last, first, itk):
-        one, two = decode_nrrd(data, "brain.nrrd")
+        one, two = decode_voxel_file(data, "brain.nrrd", read_header)
         assert np.array_equal(one.values, VALUES.T)
         assert np.array_equal(two.values, VALUES.T + 100)
         assert (two.time_index, two.n_times) == (1, 2)
