@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from dualsight.interface.interrupt import INTERRUPTED, handle_interrupts
+
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
+    handle_interrupts()
     try:
         from dualsight.interface.cli.app import app
-        from dualsight.interface.cli.exits import INTERRUPTED, speak_any_name
+        from dualsight.interface.cli.exits import speak_any_name
 
         speak_any_name()
         app(prog_name="dualsight")

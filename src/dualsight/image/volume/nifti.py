@@ -45,7 +45,7 @@ def decode_nifti(
 
 def encode_nifti(values: NDArray[np.float32], affine: Affine) -> bytes:
     """A NIfTI-1 file of values [X, Y, Z] or [X, Y, Z, T], with the affine of the volume that they lie on."""
-    data: bytes = nibabel.Nifti1Image(values, affine).to_bytes()
+    data: bytes = nibabel.Nifti1Image(values, affine).to_bytes()  # type: ignore[no-untyped-call]  # as nibabel is
     return data
 
 

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from dualsight.errors import DualsightError
 from dualsight.interface.cli.stderr import show_error, show_line
+from dualsight.interface.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
     Context = Any  # typer carries its own click since 0.26, and uses the library's before
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 OK = 0
 FAILURE = 1  # something could not be done; of many pictures, one is enough
 USAGE = 2  # the command line could not be meant; typer says what is wrong with it
-INTERRUPTED = 130  # as shells count: 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE: the reader of our output has left
 
 EXIT_CODES: dict[type[BaseException], int] = {

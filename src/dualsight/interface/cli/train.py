@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dualsight.interface.cli.exits import INTERRUPTED
 from dualsight.interface.cli.stderr import show_line, show_progress, waiting
+from dualsight.interface.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
     from dualsight.learn.train.config import TrainConfig

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from dualsight.errors import OutputError
+from dualsight.interface.interrupt import unfinished
 
 
 @contextmanager
@@ -19,6 +20,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """
     check_place(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished.add(part)
     try:
         with part.open("wb") as file:
             yield file
@@ -29,6 +31,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         part.unlink(missing_ok=True)
+        unfinished.discard(part)
 
 
 def check_place(path: Path) -> None:
