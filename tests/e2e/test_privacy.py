@@ -132,6 +132,7 @@ COMMANDS = {
     "text": ("classify", "--labels", "pneumonia,no finding"),
     "json": ("classify", "--labels", "pneumonia,no finding", "--json", "--per", "series"),
     "csv": ("classify", "--labels", "pneumonia,no finding", "--csv", "--per", "frame"),
+    "info": ("image", "info", "--json"),
 }
 
 
@@ -149,8 +150,11 @@ def test_deidentified_output_names_nobody(command: tuple[str, ...], folder: Path
     said, done = all_of(folder, command, "--deidentify")
     for word in (MARK, PERSON, ROOT, "Anna", "19470311", "20210911", KEY.decode()):
         assert not holds(said, word), word
-    assert b"hmac-" in said and done.stderr.count(b"error: hmac-") >= 6 and done.stderr.count(b"skipped hmac-") >= 2
-    if command[-1] != "pneumonia,no finding":
+    n_errors = 4 if command[0] == "image" else 6  # it reads headers alone
+    assert (
+        b"hmac-" in said and done.stderr.count(b"error: hmac-") >= n_errors and done.stderr.count(b"skipped hmac-") >= 2
+    )
+    if command[0] != "image" and command[-1] != "pneumonia,no finding":
         assert hashed_uid(f"{ROOT}1", KEY).encode() in said  # the study is still one
 
 

@@ -15,12 +15,16 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dualsight.errors import ConfigError, ImageError
 from dualsight.image.dicom.defined_terms import BODY_PARTS, MODALITIES, VIEWS
 from dualsight.image.frame import FrameMeta
+
+if TYPE_CHECKING:
+    from dualsight.image.file_info import FileInfo
 
 KEY = "DUALSIGHT_DEIDENTIFY_KEY"
 KEY_FILE = "DUALSIGHT_DEIDENTIFY_KEY_FILE"
@@ -67,10 +71,23 @@ def deidentified(meta: FrameMeta, key: bytes) -> FrameMeta:
     safe: dict[str, Any] = {name: getattr(meta, name) for name in KEPT}
     safe |= {name: hashed_uid(uid, key) for name in HASHED if (uid := getattr(meta, name))}
     safe |= {name: _if_defined(getattr(meta, name), defined) for name, defined in TERMS.items()}
-    sop_class = meta.sop_class_uid
-    is_public = sop_class is None or sop_class.startswith(_DICOM_ROOT)
-    safe["sop_class_uid"] = sop_class if is_public else hashed_uid(str(sop_class), key)
+    safe["sop_class_uid"] = _if_public(meta.sop_class_uid, key)
     return FrameMeta(**safe)
+
+
+def deidentified_info(info: FileInfo, key: bytes) -> FileInfo:
+    """`info` under its file's hashed name, with `deidentified` metadata, and a prompt of what these say."""
+    from dualsight.image.dicom.meta import prompt_words
+
+    meta = deidentified(info.meta, key)
+    return replace(
+        info,
+        source=hashed_name(info.source, key),
+        meta=meta,
+        prompt=prompt_words(meta),
+        sop_class=_if_public(info.sop_class, key),
+        transfer_syntax=_if_public(info.transfer_syntax, key),
+    )
 
 
 def hashed_uid(uid: str, key: bytes) -> str:
@@ -97,3 +114,10 @@ def _digest(what: bytes, text: str, key: bytes) -> bytes:
 def _if_defined(text: str | None, defined: frozenset[str]) -> str | None:
     """`text` if it is a defined term, however it is spaced and capitalised."""
     return text if text and "".join(text.split()).upper() in defined else None
+
+
+def _if_public(uid_or_name: str | None, key: bytes) -> str | None:
+    """A UID of the standard, or its name there; anybody else's UID hashed."""
+    if uid_or_name and uid_or_name.replace(".", "").isdecimal() and not uid_or_name.startswith(_DICOM_ROOT):
+        return hashed_uid(uid_or_name, key)
+    return uid_or_name

@@ -12,7 +12,7 @@ from dualsight.interface.cli.checkpoints import pull, verify
 from dualsight.interface.cli.classify import classify
 from dualsight.interface.cli.demo import demo
 from dualsight.interface.cli.doctor import doctor
-from dualsight.interface.cli.embed import embed, embed_text, similarity
+from dualsight.interface.cli.embed import embed, embed_text
 from dualsight.interface.cli.evaluate import evaluate
 from dualsight.interface.cli.exits import Commands
 from dualsight.interface.cli.explain import explain
@@ -26,6 +26,7 @@ from dualsight.interface.cli.quantize import quantize
 from dualsight.interface.cli.search import search, search_evaluate
 from dualsight.interface.cli.serve import commands as key_commands
 from dualsight.interface.cli.serve import serve
+from dualsight.interface.cli.similarity import similarity
 from dualsight.interface.cli.train import train
 
 app = typer.Typer(

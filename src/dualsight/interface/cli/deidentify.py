@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from dualsight.image.file_info import FileInfo
     from dualsight.task.classify import Classification
     from dualsight.task.embed import Embedded, Failed
 
@@ -49,6 +50,15 @@ def hide_results(stream: Iterable[T], key: bytes | None) -> Iterator[T]:
             yield replace(result, source=name, error=deidentified_error(result.error, key))
         else:
             yield replace(result, source=name, meta=deidentified(result.meta, key))
+
+
+def hide_info(info: FileInfo, key: bytes | None) -> FileInfo:
+    """What is told of a file."""
+    if key is None:
+        return info
+    from dualsight.image.deidentify import deidentified_info
+
+    return deidentified_info(info, key)
 
 
 def hide_name(name: str, key: bytes | None) -> str:

@@ -1,11 +1,8 @@
-"""`dualsight embed`, `embed-text` and `similarity`: vectors, and how close they are."""
+"""`dualsight embed` and `embed-text`: vectors."""
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +11,6 @@ import typer
 from dualsight.interface.cli.deidentify import Deidentify, hide_results, read_key_if
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
-    AsCsv,
     AsJson,
     Engine,
     Images,
@@ -30,22 +26,20 @@ from dualsight.interface.cli.options import (
     Study,
     TilePx,
     WindowName,
-    check_one_of,
     count_results,
     find_images,
     narrow_sources,
     open_model,
     read_reading,
 )
-from dualsight.interface.cli.result_row import INTEGERS, TEXTS, describe_origin
-from dualsight.interface.cli.stderr import show_error, show_line, show_progress, waiting
+from dualsight.interface.cli.result_row import INTEGERS, TEXTS, describe_origin, model_origin
+from dualsight.interface.cli.stderr import show_error, show_line, show_progress
 from dualsight.interface.cli.whole_file import check_place
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dualsight.task.model import Model
 
 SUFFIXES = (".npz", ".parquet", ".safetensors")
 
@@ -101,7 +95,7 @@ def embed(
             vectors=np.stack(vectors),
             texts={name: [row[name] for row in rows] for name in TEXTS},
             integers={name: [row[name] for row in rows] for name in INTEGERS},
-            metadata=_origin(encoder),
+            metadata=model_origin(encoder),
         )
         write_vectors(table, output)
         show_line(f"{len(vectors):,} vectors of {vectors[0].size:,} numbers are in {output}")
@@ -132,63 +126,15 @@ def embed_text(
     if output is not None:
         from dualsight.interface.cli.vector_file import VectorTable, write_vectors
 
-        write_vectors(VectorTable(vectors=vectors, texts={"text": texts}, metadata=_origin(encoder)), output)
+        write_vectors(VectorTable(vectors=vectors, texts={"text": texts}, metadata=model_origin(encoder)), output)
         show_line(f"{len(vectors):,} vectors of {vectors.shape[1]:,} numbers are in {output}")
     if as_json:
         rows = [{"text": text, "vector": vector.tolist()} for text, vector in zip(texts, vectors, strict=True)]
-        typer.echo(json.dumps({**_origin(encoder), "results": rows}, ensure_ascii=False))
+        typer.echo(json.dumps({**model_origin(encoder), "results": rows}, ensure_ascii=False))
     elif output is None:
         for text, vector in zip(texts, vectors, strict=True):
             first = " ".join(f"{number:.4f}" for number in vector[:4])
             typer.echo(f"{text}\n  {first} … ({vector.size:,} numbers, of length 1; all with --json or -o)")
-
-
-def similarity(
-    image: Annotated[list[str] | None, typer.Option(metavar="IMAGE", help="a picture; may be repeated")] = None,
-    text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="a text; may be repeated")] = None,
-    window: WindowName = "auto",
-    square_pixels: SquarePixels = False,
-    plane: PlaneName = None,
-    step_mm: StepMm = None,
-    tile_px: TilePx = 480,
-    mpp: Mpp = None,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-    model: ModelName = "demo",
-) -> None:
-    """Cosines of pictures (rows) with texts (columns), or of each with each other where only one kind is given.
-
-    \b
-    Example:
-      dualsight similarity --image chest.dcm --text "x-ray chest" --text "mri brain"
-    """
-    if not image and not text:
-        raise typer.BadParameter("give --image, --text or both", param_hint="--image")
-    check_one_of(as_json, as_csv)
-    reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
-    encoder = open_model(model)
-    items = list(find_images(image or ()))
-    names = [item.name for item in items]
-    cosines = encoder.similarity(items if image else None, text or None, reading=reading)
-    rows, columns = names if image else text or [], text or names
-    if as_json:
-        document = {**_origin(encoder), "rows": rows, "columns": columns, "cosines": cosines.tolist()}
-        typer.echo(json.dumps(document, ensure_ascii=False))
-    elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["", *columns])
-        writer.writerows([row, *cosine] for row, cosine in zip(rows, cosines.tolist(), strict=True))
-    else:
-        _print_matrix(rows, columns, cosines)
-
-
-def _print_matrix(rows: Sequence[str], columns: Sequence[str], cosines: NDArray[np.float32]) -> None:
-    """A column a text where they fit; the names of columns above, by number, so that long ones do no harm."""
-    for number, column in enumerate(columns, start=1):
-        typer.echo(f"[{number}] {column}")
-    typer.echo("".join(f"{f'[{number}]':>8}" for number in range(1, len(columns) + 1)))
-    for row, values in zip(rows, cosines, strict=True):
-        typer.echo("".join(f"{value:8.3f}" for value in values) + f"  {row}")
 
 
 def _check_output(output: Path) -> None:
@@ -196,9 +142,3 @@ def _check_output(output: Path) -> None:
     if output.suffix.lower() not in SUFFIXES:
         raise typer.BadParameter(f"{output} ends in none of {', '.join(SUFFIXES)}", param_hint="--output")
     check_place(output)
-
-
-def _origin(model: Model) -> dict[str, str]:
-    """Which model made the vectors: only those of one fingerprint may be compared."""
-    with waiting("computing the model's fingerprint"):
-        return {"model": model.name, "fingerprint": model.fingerprint, "notice": model.notice}

@@ -12,6 +12,7 @@ import typer
 
 from dualsight import __version__
 from dualsight.errors import ImageError
+from dualsight.interface.cli.deidentify import Deidentify, hide_errors, hide_info, read_key_if
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     AsJson,
@@ -43,7 +44,13 @@ commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What i
 
 
 @commands.command()
-def info(images: Images, window: WindowName = "auto", plane: PlaneName = None, as_json: AsJson = False) -> None:
+def info(
+    images: Images,
+    window: WindowName = "auto",
+    plane: PlaneName = None,
+    deidentify: Deidentify = False,
+    as_json: AsJson = False,
+) -> None:
     """What files hold and how they would be shown. No names, numbers or dates of patients.
 
     \b
@@ -51,20 +58,22 @@ def info(images: Images, window: WindowName = "auto", plane: PlaneName = None, a
       dualsight image info chest.dcm brain.nii.gz
     """
     reading = read_reading(window, plane=plane)
+    key = read_key_if(deidentify)
 
     from dualsight.image.file_info import describe_file
 
     rows: list[dict[str, Any]] = []
     n_failed = 0
-    for item in find_images(images):
+    for item in find_images(images, key):
         try:
-            row = _row(describe_file(item, reading))
+            with hide_errors(key):
+                row = _row(hide_info(describe_file(item, reading), key))
             if not as_json:
                 typer.echo("\n".join(_lines(row)))
         except ImageError as error:
             n_failed += 1
             show_error(str(error), error.hint)
-            row = {"source": item.name, "error": error.problem, "hint": error.hint}
+            row = {"source": error.source, "error": error.problem, "hint": error.hint}
         rows.append(row)
     if as_json:
         typer.echo(json.dumps({"results": rows}, indent=2, ensure_ascii=False))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dualsight.interface.cli.stderr import waiting
+
 if TYPE_CHECKING:
     from dualsight.task.classify import Classification
     from dualsight.task.embed import Embedded
+    from dualsight.task.model import Model
 
 INTEGERS = ("frame_index", "n_frames", "tile_x", "tile_y")
 TEXTS = ("source", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "window", "note")
@@ -29,3 +32,9 @@ def describe_origin(result: Embedded | Classification) -> dict[str, str | int | 
         "window": meta.window,
         "note": meta.note,
     }
+
+
+def model_origin(model: Model) -> dict[str, str]:
+    """Which model made the vectors: only those of one fingerprint may be compared."""
+    with waiting("computing the model's fingerprint"):
+        return {"model": model.name, "fingerprint": model.fingerprint, "notice": model.notice}

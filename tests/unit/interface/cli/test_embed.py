@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -157,29 +155,3 @@ def test_embed_text_to_look_at(run, model: Model, weights: Path) -> None:
     lines = run("embed-text", "mri brain", "--model", weights).stdout.splitlines()
     assert lines[0] == "mri brain"
     assert lines[1].startswith(f"  {model.encode_text('mri brain')[0][0]:.4f} ")
-
-
-def test_similarity_forms_say_the_same(run, model: Model, weights: Path, picture: Path, other: Path) -> None:
-    arguments = ("similarity", "--image", picture, "--image", other, "--text", "mri", "--text", "ct, of it")
-    document = json.loads(run(*arguments, "--json", "--model", weights).stdout)
-    assert document["rows"] == [str(picture), str(other)]
-    assert document["columns"] == ["mri", "ct, of it"]
-    np.testing.assert_array_equal(
-        np.float32(document["cosines"]), model.similarity([picture, other], ["mri", "ct, of it"])
-    )
-    rows = list(csv.reader(io.StringIO(run(*arguments, "--csv", "--model", weights).stdout)))
-    assert rows[0] == ["", *document["columns"]]
-    assert [[float(number) for number in row[1:]] for row in rows[1:]] == document["cosines"]
-    lines = run(*arguments, "--model", weights).stdout.splitlines()
-    assert lines[:2] == ["[1] mri", "[2] ct, of it"]
-    assert lines[3] == "".join(f"{value:8.3f}" for value in document["cosines"][0]) + f"  {picture}"
-
-
-def test_similarity_of_texts_alone(run, weights: Path) -> None:
-    document = json.loads(run("similarity", "--text", "a", "--text", "b", "--json", "--model", weights).stdout)
-    assert document["rows"] == document["columns"] == ["a", "b"]
-    np.testing.assert_allclose(np.diag(document["cosines"]), 1, atol=1e-6)
-
-
-def test_similarity_of_nothing(run) -> None:
-    assert run("similarity").exit_code == 2

@@ -9,11 +9,13 @@ from PIL import Image
 
 import dualsight
 from dicom_files import PATIENT, dicom_bytes
+from dualsight.image.deidentify import KEY, hashed_name, hashed_uid
 from dualsight.image.prepare import normalise, resize
 from dualsight.image.reading import Reading
 from series_files import write_media, write_series
 
 FILES = Path(__file__).parents[3] / "data" / "images"
+SECRET = b"sixteen bytes or more"
 CINE = FILES / "pydicom" / "SC_rgb_rle_2frame.dcm"
 BRAIN = FILES / "nibabel" / "anatomical.nii"
 
@@ -53,6 +55,27 @@ def test_info_as_json(run, slice_: Path, broken: Path) -> None:
     assert (good["prompt"], good["volume"]) == ("ct", None)
     assert bad["source"] == str(broken) and "error" in bad
     assert f"error: {broken}: " in result.stderr
+
+
+def test_deidentified_info_has_hashes_and_defined_terms(
+    run, tmp_path: Path, broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY, SECRET.decode())
+    path = tmp_path / "Doe_Jane.dcm"
+    values = np.arange(20 * 30, dtype=np.int16).reshape(20, 30)
+    path.write_bytes(dicom_bytes(values, BodyPartExamined="DOE CHEST", ViewPosition="AP", SOPClassUID="1.2.99.4"))
+    result = run("image", "info", path, broken, "--deidentify", "--json")
+    good, bad = json.loads(result.stdout)["results"]
+    assert good["source"] == hashed_name(str(path), SECRET)
+    assert (good["modality"], good["body_part"], good["view"]) == ("CT", None, "AP")
+    assert good["prompt"] == "ct anteroposterior"
+    assert good["sop_class"] == hashed_uid("1.2.99.4", SECRET)
+    assert good["transfer_syntax"] == "Explicit VR Little Endian"
+    assert bad["source"] == hashed_name(str(broken), SECRET)
+    for word in ("Doe", "DOE", "1.2.99", broken.name):
+        assert word not in result.output
+    plain = json.loads(run("image", "info", path, "--json").stdout)["results"][0]
+    assert (plain["source"], plain["body_part"], plain["sop_class"]) == (str(path), "DOE CHEST", "1.2.99.4")
 
 
 def test_info_of_nothing(run, tmp_path: Path) -> None:
