@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,20 @@ def test_every_page_is_in_the_navigation() -> None:
     docs = ROOT / "docs"
     there = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
     assert set(named(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])) == there
+
+
+def test_every_dependency_is_listed_with_its_licence() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    names = {re.match(r"[\w.-]+", requirement)[0] for requirement in wanted}  # type: ignore[index]
+    rows = re.findall(r"^\| (\S+) \| (.+) \|$", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE)
+    licences = {_normal(name): licence for name, licence in rows}
+    assert {name for name in names if _normal(name) not in licences} == set(), "make licences"
+    assert "UNKNOWN" not in licences.values()
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_the_commands_are_written_down() -> None:

@@ -36,6 +36,7 @@ OFFICIAL_SIZE = 2_464_060_700  # bytes
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_ID = re.compile(rf"(?P<repo>{_REPO.pattern})(?:@(?P<revision>[\w./-]+))?")
+_PLACES = "another folder with -o, or another cache with HF_HUB_CACHE"
 _TOKENIZER_EXTRAS = ("tokenizer_config.json", "special_tokens_map.json")
 
 logger = logging.getLogger(__name__)
@@ -188,7 +189,11 @@ def _download(hub: Any, repo_id: str, commit: str, file: RemoteFile, target: Pat
             part.unlink()
             have = 0
         _check_space(target.parent, file.size - have, file)
-        with part.open("ab") as sink:
+        sink = part.open("ab")
+    except OSError as error:
+        raise DownloadError(f"{target.parent}: cannot be written ({error.strerror})", hint=f"name {_PLACES}") from error
+    try:
+        with sink:
             hub.file_download.http_get(
                 url,
                 sink,
@@ -197,8 +202,6 @@ def _download(hub: Any, repo_id: str, commit: str, file: RemoteFile, target: Pat
                 expected_size=file.size,
                 displayed_filename=PurePosixPath(file.name).name,
             )
-    except DownloadError:
-        raise
     except hub.errors.HfHubHTTPError as error:
         raise _refused(f"{repo_id}/{file.name}", commit, error) from error
     except Exception as error:  # of the transport library, as in pull; or of the disk
@@ -230,7 +233,7 @@ def _check_space(folder: Path, needed: int, file: RemoteFile) -> None:
     if free < needed:
         raise DownloadError(
             f"{file.name} needs {needed:,} bytes, and {folder} has {free:,} free",
-            hint="free some space, or choose another place: --folder, or HF_HOME",
+            hint=f"free some space, or name {_PLACES}",
         )
 
 

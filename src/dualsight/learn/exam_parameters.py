@@ -20,6 +20,7 @@ from dualsight.learn.neighbours import nearest_votes
 
 PARAMETERS = ("modality", "body_part", "view", "plane", "sequence")
 IN_HEADER = PARAMETERS[:3]
+_COLUMNS = f"a .csv with the columns path, {', '.join(PARAMETERS)}"
 NEIGHBOURS = 5
 SHARE = 0.6
 
@@ -57,15 +58,17 @@ def read_references(path: Path) -> list[Reference]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if "path" not in (rows.fieldnames or ()):
-                raise ManifestError(f"{path}: no column `path`", hint=f"columns are path, {', '.join(PARAMETERS)}")
+                raise ManifestError(f"{path}: no column `path`", hint=_COLUMNS)
             for number, row in enumerate(rows, start=2):
                 known = {name: value.strip().lower() for name in PARAMETERS if (value := row.get(name) or "").strip()}
                 file_path = path.parent / (row["path"] or "")
                 if not file_path.is_file():
                     problems.append(f"row {number}: no file {row['path'] or 'named'}")
                 references.append(Reference(path=file_path, parameters=known))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"{path}: no readable table ({type(error).__name__})") from error
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})", hint=_COLUMNS) from error
+    except (UnicodeDecodeError, csv.Error):
+        raise ManifestError(f"{path}: no table in UTF-8", hint=_COLUMNS) from None
     if problems or not references:
         hint = "rows count from the header, which is row 1"
         raise ManifestError(f"{path}: {len(problems) or 'no'} rows", problems=tuple(problems), hint=hint)

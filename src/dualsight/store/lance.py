@@ -34,14 +34,19 @@ def place_of(where: str | Path) -> Place:
     return where if is_address(where) else Path(where)
 
 
-def _connect(place: Place) -> Any:
+def library() -> Any:
+    """LanceDB, imported when first used. Raises MissingExtra."""
     os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; it warns of every table that is made
     try:
         import lancedb
     except ImportError as error:
         raise MissingExtra("an index needs LanceDB", hint="pip install 'dualsight[search]'") from error
+    return lancedb
+
+
+def _connect(place: Place) -> Any:
     uri = place.absolute() if isinstance(place, Path) else place
-    return lancedb.connect(uri, read_consistency_interval=timedelta(0))  # others' commits are seen at once
+    return library().connect(uri, read_consistency_interval=timedelta(0))  # others' commits are seen at once
 
 
 def has_table(place: Place) -> bool:

@@ -59,6 +59,7 @@ class Writer:
 
 
 def _prepared(place: lance.Place, about: About, user: Mapping[str, pa.DataType]) -> Table:
+    lance.library()  # without it no folder is made
     with lance.writing(place):
         if not lance.has_table(place):
             own = {name: kind for name, kind in user.items() if name not in table_schema(about, {}).names}

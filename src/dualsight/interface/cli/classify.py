@@ -132,9 +132,10 @@ def read_labels(labels: str | None, file: Path | None) -> list[str]:
 def _labels_in(file: Path) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{file} cannot be read as UTF-8 text ({type(error).__name__})"
-        raise typer.BadParameter(message, param_hint="--labels-file") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read ({error.strerror})", param_hint="--labels-file") from None
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"{file} is no text in UTF-8", param_hint="--labels-file") from None
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise typer.BadParameter(f"{file} has no label in it", param_hint="--labels-file")

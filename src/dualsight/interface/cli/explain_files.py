@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -109,8 +110,10 @@ def _write_dicom(explanations: Sequence[Explanation], output: Path, item: Item, 
             now=datetime.now(),
             key=key,
         )
+    buffer = io.BytesIO()  # a full disk is told by the file itself: pydicom would quote its own code and an element
+    made.save_as(buffer, enforce_file_format=True)
     with whole_file(output) as file:
-        made.save_as(file, enforce_file_format=True)
+        file.write(buffer.getvalue())
 
 
 def _described(explanations: Sequence[Explanation]) -> str:

@@ -109,8 +109,10 @@ def read_train_config(path: Path) -> TrainConfig:
     """The run that a YAML file describes. Raises ConfigError, naming file and key."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error.__class__.__name__})") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})", hint="see docs/fine-tuning.md") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: no text in UTF-8", hint="see docs/fine-tuning.md") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, Mapping):
