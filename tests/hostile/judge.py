@@ -40,7 +40,7 @@ LIMIT_BYTES = 2 << 30  # of resident memory
 _ADDRESS_SPACE = 5 << 30  # libraries map more than they use
 _SOURCE = "hostile-file"
 _QUOTE = 8  # so many characters of an error that are in the file as well were quoted from it, unless
-_OURS = "".join(path.read_text() for path in Path(image.__file__).parent.glob("*.py"))  # our own words do it
+_OURS = "".join(path.read_text() for path in Path(image.__file__).parent.rglob("*.py"))  # our own words do it
 _NUMBERS = re.compile(r"[\d.]+")  # sizes and UIDs may be told
 MEMORY_SPENT = 3  # exit status: the peak of resident memory cannot be taken back
 
