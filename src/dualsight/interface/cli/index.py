@@ -58,23 +58,40 @@ def info(db: Db, as_json: AsJson = False) -> None:
 
 
 @commands.command()
-def export(db: Db, output: Annotated[Path, typer.Argument(metavar="FILE.parquet", show_default=False)]) -> None:
-    """Write all rows with their vectors as Parquet, a batch at a time.
+def export(
+    db: Db,
+    output: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUT", help="a .parquet file; for milvus and qdrant a folder", show_default=False),
+    ],
+    form: Annotated[
+        Literal["parquet", "milvus", "qdrant"],
+        typer.Option("--format", help="one Parquet file, or what Milvus or Qdrant imports in bulk"),
+    ] = "parquet",
+) -> None:
+    """Write all rows with their vectors, a batch at a time.
 
     \b
     Example:
       dualsight index export vectors.parquet --db archive.db
     """
-    if output.suffix.lower() != ".parquet":
-        raise typer.BadParameter(f"{output} does not end in .parquet", param_hint="FILE.parquet")
-    check_place(output)
+    if form == "parquet" and output.suffix.lower() != ".parquet":
+        raise typer.BadParameter(f"{output} does not end in .parquet", param_hint="OUTPUT")
+    if form == "parquet":
+        check_place(output)
     index = _open(db)
+    batches = show_progress(index.batches(), "exporting")
 
     from pyarrow import parquet
 
-    with whole_file(output) as file, parquet.ParquetWriter(file, index.schema) as writer:
-        for batch in show_progress(index.batches(), "exporting"):
-            writer.write_batch(batch)
+    from dualsight.store.bulk_import import write_milvus, write_qdrant
+
+    if form == "parquet":
+        with whole_file(output) as file, parquet.ParquetWriter(file, index.schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+    else:
+        (write_milvus if form == "milvus" else write_qdrant)(index.schema, batches, output)
     show_line(f"{len(index):,} rows are in {output}")
 
 
