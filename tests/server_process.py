@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -45,11 +47,11 @@ class Server:
 
 
 @contextmanager
-def serving(*options: object, **environment: str) -> Iterator[Server]:
+def serving(*options: object, cwd: Path | None = None, **environment: str) -> Iterator[Server]:
     """`dualsight serve --port 0` with these options; ready when the block begins, ended when it ends."""
     command = [sys.executable, "-m", "dualsight", "serve", "--port", "0", *map(str, options)]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}
+        command, cwd=cwd, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}
     )
     server = Server(process)
     started = threading.Event()
@@ -93,3 +95,25 @@ def _wait_until_ready(server: Server) -> None:
         except httpx2.TransportError:
             pause.wait(0.1)
     raise AssertionError("not ready in time")
+
+
+def talk(server: Server, data: bytes, *, limit_s: float = 20.0) -> bytes:
+    """What the server says to these bytes until it closes the connection."""
+    with socket.create_connection(server.address, timeout=limit_s) as connection:
+        with suppress(BrokenPipeError, ConnectionResetError):  # refused before all was sent: the answer matters
+            connection.sendall(data)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    return answer
+
+
+def status_of(answer: bytes) -> int:
+    """The status of an answer as bytes."""
+    return int(answer.split(b" ", 2)[1])
+
+
+def request(path: str, body: bytes, *head: str) -> bytes:
+    """A request as bytes, after which the connection ends. head: further lines of it."""
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json", "Connection: close"]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", *head, "", ""]).encode() + body

@@ -29,6 +29,7 @@
     │   ├── UnsupportedBody    a content type or encoding that is not taken
     │   ├── RequestTooLarge    over a limit: bytes, images, labels, texts
     │   ├── RequestTooSlow     it did not arrive in time
+    │   ├── NotOffered         the server was started without what the route needs
     │   └── NotReady           the server has no model yet, or no longer
     ├── StoreError             an index cannot be opened, searched or added to as asked
     │   └── FilterError        a filter that is not of its small language
@@ -158,6 +159,10 @@ class RequestTooLarge(RequestError):
 
 class RequestTooSlow(RequestError):
     """The request did not arrive in time."""
+
+
+class NotOffered(RequestError):
+    """The server was started without what the route needs, such as an index."""
 
 
 class NotReady(RequestError):

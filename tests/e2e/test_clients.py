@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def model() -> dualsight.Model:
 
 def test_the_guide_s_examples_run(server: Server, key: str) -> None:
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs/client.md").read_text(), re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         code = example.replace("http://127.0.0.1:8000", server.url)
         assert code != example
@@ -64,6 +65,27 @@ def png(path: Path) -> bytes:
     buffer = io.BytesIO()
     Image.open(path).convert("RGB").save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def test_the_re_host_s_clients_post_by_curl(server: Server, key: str, model: dualsight.Model) -> None:
+    """Its routes, headers and fields as its users type them; here with a key."""
+
+    def curl(path: str, body: dict[str, Any] | None = None) -> Any:
+        head = ["-H", "Content-Type: application/json", "-H", f"Authorization: Bearer {key}"]
+        data = [] if body is None else ["-X", "POST", "-d", "@-"]
+        command = ["curl", "-sf", f"{server.url}{path}", *head, *data]
+        done = subprocess.run(command, input=json.dumps(body), capture_output=True, text=True, check=True, timeout=60)
+        return json.loads(done.stdout)
+
+    image = base64.b64encode(CHEST.read_bytes()).decode()
+    predicted = curl("/predict", {"images": [image], "labels": LABELS, "multilabel": False})["predictions"]
+    (expected,) = model.classify(CHEST, LABELS)
+    assert predicted == [pytest.approx(expected.as_dict(), abs=1e-5)] and list(predicted[0]) == list(expected.labels)
+    encoded = curl("/encode", {"images": [f"data:image/png;base64,{image}"], "texts": LABELS})
+    np.testing.assert_allclose(encoded["image_embeddings"], model.encode_image(CHEST), atol=1e-5)
+    np.testing.assert_allclose(encoded["text_embeddings"], model.encode_text(LABELS), atol=1e-5)
+    assert curl("/encode", {"texts": LABELS})["image_embeddings"] is None
+    assert curl("/health") == {"status": "healthy"}
 
 
 @dataclass(frozen=True)

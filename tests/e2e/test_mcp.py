@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -57,14 +58,25 @@ def adapter(model: dualsight.Model, tmp_path_factory: pytest.TempPathFactory) ->
     return file
 
 
-def test_the_documented_host_gets_its_answers_over_stdio(model: dualsight.Model, adapter: Path) -> None:
+@pytest.fixture(scope="module")
+def index(model: dualsight.Model, tmp_path_factory: pytest.TempPathFactory) -> dualsight.Index:
+    """The samples."""
+    index = dualsight.Index.open(tmp_path_factory.mktemp("index") / "db", model=model)
+    index.add(SAMPLES)
+    return index
+
+
+def test_the_documented_host_gets_its_answers_over_stdio(
+    model: dualsight.Model, adapter: Path, index: dualsight.Index
+) -> None:
     (config,) = re.findall(r"```json\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     server = json.loads(config)["mcpServers"]["dualsight"]
     assert server["command"] == "dualsight"
     (expected,) = model.classify(SAMPLES / "chest-x-ray.png", LABELS)
 
     async def ask() -> None:
-        arguments = ["-m", "dualsight", *server["args"], "--adapter", f"chest={adapter}"]
+        options = ["--adapter", f"chest={adapter}", "--index", str(index.folder)]
+        arguments = ["-m", "dualsight", *server["args"], *options]
         async with Client(StdioServerParameters(command=sys.executable, args=arguments, cwd=ROOT)) as client:
             tools = {tool.name for tool in (await client.list_tools()).tools}
             documented = set(re.findall(r"^\| `(\w+)\(", GUIDE.read_text(), re.MULTILINE))
@@ -84,6 +96,14 @@ def test_the_documented_host_gets_its_answers_over_stdio(model: dualsight.Model,
             assert head.structured_content["head"]["above_sens90"] is None
             unknown = await client.call_tool("adapter_classify", {"file_path": "chest-x-ray.png", "head": "x"})
             assert unknown.is_error and "there are: chest" in unknown.content[0].text
+
+            chest = {"file_path": "chest-x-ray.png"}
+            why = await client.call_tool("explain_image", {**chest, "labels": LABELS, "method": "grad-cam"})
+            assert [block.type for block in why.content] == ["image", "text"]
+            assert base64.b64decode(why.content[0].data).startswith(b"\x89PNG")
+
+            found = await client.call_tool("search_images", {**chest, "k": 1})
+            assert found.structured_content["hits"][0]["file_path"] == str(SAMPLES / "chest-x-ray.png")
 
             refused = await client.call_tool("embed_image", {"file_path": "../../pyproject.toml"})
             assert refused.is_error and "no file in a folder" in refused.content[0].text
@@ -198,4 +218,4 @@ def test_with_a_key_file_only_keys_get_in(tmp_path: Path) -> None:
             ):
                 return len((await client.list_tools()).tools)
 
-        assert anyio.run(ask) == 4
+        assert anyio.run(ask) == 5

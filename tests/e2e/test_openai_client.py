@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import numpy as np
@@ -37,9 +38,13 @@ def test_models(client: openai.OpenAI, model: dualsight.Model) -> None:
 def test_texts(client: openai.OpenAI, model: dualsight.Model, encoding_format: str | None) -> None:
     more = {} if encoding_format is None else {"encoding_format": encoding_format}
     answer = client.embeddings.create(model=model.name, input=["pneumonia", "effusion"], **more)  # type: ignore[arg-type] # both words are known
-    vectors = [entry.embedding for entry in answer.data]
-    if encoding_format == "base64":  # asked for by name, it comes as it is
-        return
+    vectors = [
+        np.frombuffer(base64.b64decode(entry.embedding), "<f4")  # asked for by name, it comes as it is
+        if isinstance(entry.embedding, str)
+        else entry.embedding
+        for entry in answer.data
+    ]
+    assert isinstance(answer.data[0].embedding, str) == (encoding_format == "base64")
     np.testing.assert_allclose(vectors, model.encode_text(["pneumonia", "effusion"]), atol=1e-5)
     assert answer.usage.prompt_tokens > 4
 

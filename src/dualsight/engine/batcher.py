@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from dualsight.engine.turns import Turns
 from dualsight.errors import QueueFull
 
 T = TypeVar("T")
@@ -106,30 +107,32 @@ class Batcher(Generic[T, R]):
         self._max_batch = max_batch
         self._max_items = max_items
         self._on_batch = on_batch
-        self._admitted = 0
+        self._admitted: Counter[str] = Counter()  # by client
         self._coming = 0  # of these, what is not yet in the queue
-        self._waiting: OrderedDict[str, dict[_Entry[T, R], None]] = OrderedDict()  # by client, the next one first
-        self._n_waiting = 0
+        self._waiting: Turns[_Entry[T, R]] = Turns()
         self._arrived = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
 
     @property
     def n_admitted(self) -> int:
         """Items in hand: on their way here, waiting, or being encoded."""
-        return self._admitted
+        return self._admitted.total()
 
     @contextmanager
     def admit(self, n: int, client: str) -> Iterator[Callable[[T], Awaitable[R]]]:
         """Room for `n` items of a client, and the function that encodes one of them; for more, in turn.
 
-        That function raises what `encode` raises for this item alone. Raises QueueFull where there is no room.
+        That function raises what `encode` raises for this item alone. Raises QueueFull where there is no room; a
+        client never has more than what is left for the others, unless it is by its only request.
         """
-        if self._admitted + n > self._max_items:
+        room = self._max_items - self.n_admitted
+        own = self._admitted[client]
+        if n > room or (own and own + n > room):
             raise QueueFull(
-                f"{self._admitted} items are in hand, and {n} more would exceed the limit of {self._max_items}",
+                f"{n} items do not fit: of {self._max_items} at most {self.n_admitted} are in hand, {own} by you",
                 hint="try again in a moment",
             )
-        self._admitted += n
+        self._admitted[client] += n
         self._coming += n
         coming = n
 
@@ -143,7 +146,9 @@ class Batcher(Generic[T, R]):
         try:
             yield encode
         finally:
-            self._admitted -= n
+            self._admitted[client] -= n
+            if not self._admitted[client]:
+                del self._admitted[client]
             self._coming -= coming
 
     async def drain(self) -> None:
@@ -153,31 +158,21 @@ class Batcher(Generic[T, R]):
 
     async def _result(self, item: T, client: str) -> R:
         entry: _Entry[T, R] = _Entry(item, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(client, {})[entry] = None
-        self._n_waiting += 1
+        self._waiting.put(entry, client)
         self._arrived.set()
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
         try:
             return await entry.result
         finally:
-            self._leave(entry, client)
-
-    def _leave(self, entry: _Entry[T, R], client: str) -> None:
-        """Takes an entry out of the queue, if it is still in it: its caller has been cancelled."""
-        queue = self._waiting.get(client, {})
-        if entry in queue:
-            del queue[entry]
-            self._n_waiting -= 1
-            if not queue:
-                del self._waiting[client]
+            self._waiting.discard(entry, client)  # where its caller has been cancelled
 
     async def _run(self) -> None:
         """Encodes until nothing waits."""
-        while self._n_waiting:
+        while self._waiting:
             size = self.cost.best_size(self._max_batch)
             await self._wait_for_company(size)
-            batch = self._take(size)
+            batch = [entry for entry in self._waiting.take(size) if not entry.result.cancelled()]
             if batch:  # all may have left meanwhile
                 await self._answer(batch)
 
@@ -185,31 +180,24 @@ class Batcher(Generic[T, R]):
         """Waits while items are on their way, the batch has room, and it is worth it."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.cost.worth_waiting_s()):
-                while self._coming and self._n_waiting < size:
+                while self._coming and len(self._waiting) < size:
                     self._arrived.clear()
                     await self._arrived.wait()
 
-    def _take(self, size: int) -> list[_Entry[T, R]]:
-        """Up to `size` entries: one of each client in turn."""
-        batch: list[_Entry[T, R]] = []
-        while self._waiting and len(batch) < size:
-            client, queue = self._waiting.popitem(last=False)
-            entry = next(iter(queue))
-            del queue[entry]
-            if queue:
-                self._waiting[client] = queue  # its next turn is after all others'
-            batch.append(entry)
-        self._n_waiting -= len(batch)
-        return batch
-
     async def _answer(self, batch: Sequence[_Entry[T, R]]) -> None:
         """Gives each entry its result or its own error; raises nothing."""
-        started = time.monotonic()
         items = [entry.item for entry in batch]
+        started = time.monotonic()
+
+        def encode() -> Sequence[R]:
+            nonlocal started
+            started = time.monotonic()  # the executor may have been busy with another queue's
+            return self._encode(items)
+
         error: Exception | None = None
         pairs: list[tuple[_Entry[T, R], R]] = []
         try:
-            results = await asyncio.get_running_loop().run_in_executor(self._executor, self._encode, items)
+            results = await asyncio.get_running_loop().run_in_executor(self._executor, encode)
             pairs = list(zip(batch, results, strict=True))
         except Exception as problem:  # whatever it is, it answers one of these items: the others, and we, go on
             error = problem

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dualsight.checkpoint.load import Checkpoint, load_checkpoint
 from dualsight.engine.base import Engine
+from dualsight.engine.batch_size import best_batch_size
 from dualsight.engine.select import EngineName, Precision, choose
 from dualsight.errors import DualsightError, ImageError
 from dualsight.image.grouping import group
@@ -26,6 +27,7 @@ from dualsight.task.pool import Per, Pool, check_pooling, pool_frames
 from dualsight.task.prepared import Images, as_stream
 
 OnError = Literal["raise", "skip", "return"]
+BatchSize = int | Literal["auto"]
 Vectors = NDArray[np.float32]
 
 DEFAULT = Reading()
@@ -39,15 +41,19 @@ def load(
     device: str = "cpu",
     engine: EngineName = "auto",
     precision: Precision | None = None,
+    compiled: int | None = None,
 ) -> Model:
     """A model from a checkpoint folder or file, a Hugging Face hub id ("owner/name", "owner/name@revision"), or "demo".
 
     engine: who computes; "auto" is the quickest of those installed, measured once on this machine. precision: "exact"
     (float32, the default), "fast" (whatever is quickest here), or one by name; a quantised checkpoint's is "int8".
+    compiled: has torch compile the image tower for batches of so many pictures, which takes a minute at first.
     Only a hub id touches the network. Raises CheckpointError, ConfigError, EngineError (MissingExtra) or OutputError.
     """
     checkpoint = load_checkpoint(where)
-    return Model(checkpoint, choose(checkpoint, name=engine, precision=precision, device=device).engine)
+    return Model(
+        checkpoint, choose(checkpoint, name=engine, precision=precision, device=device, compiled=compiled).engine
+    )
 
 
 class Model:
@@ -61,6 +67,8 @@ class Model:
     `per`: what one result stands for: an "image" (a file), each "frame" of it, or the "series" or "study" that DICOM
     files belong to by their headers. `pool`: how the vectors of its frames become its one vector (mean, median or
     max, normalised). Of a series or study, files that cannot be used are told one by one, and the rest goes on.
+    `batch_size`: pictures that are encoded at a time; "auto" is the quickest that fits into half of the free memory,
+    measured once on this machine.
     """
 
     def __init__(self, checkpoint: Checkpoint, engine: Engine) -> None:
@@ -98,7 +106,7 @@ class Model:
         per: Per = "image",
         pool: Pool = "mean",
         reading: Reading = DEFAULT,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
     ) -> Iterator[Embedded | Failed]:
         """A stream of embeddings with their metadata, in order; a bad picture is a `Failed` in its place.
 
@@ -114,7 +122,7 @@ class Model:
             sources,
             self.engine,
             self.config.preprocessing,
-            batch_size=batch_size,
+            batch_size=best_batch_size(self.checkpoint, self.engine) if batch_size == "auto" else batch_size,
             reading=reading,
             workers=workers,
         )
@@ -129,7 +137,7 @@ class Model:
         per: Per = "image",
         pool: Pool = "mean",
         reading: Reading = DEFAULT,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
     ) -> Vectors: ...
 
     @overload
@@ -141,7 +149,7 @@ class Model:
         per: Per = "image",
         pool: Pool = "mean",
         reading: Reading = DEFAULT,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
     ) -> list[Vectors | ImageError]: ...
 
     def encode_image(
@@ -152,7 +160,7 @@ class Model:
         per: Per = "image",
         pool: Pool = "mean",
         reading: Reading = DEFAULT,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
     ) -> Vectors | list[Vectors | ImageError]:
         """float32 [n, D] of unit length, one row a picture; a list of [D] and ImageError with on_error="return".
 
@@ -174,6 +182,10 @@ class Model:
         rows = [texts] if isinstance(texts, str) else list(texts)
         return self._texts(rows) if rows else np.empty((0, self.config.dual.projection), np.float32)
 
+    def recall_text(self, texts: Sequence[str]) -> Vectors | None:
+        """What `encode_text` gives, where all of the texts come from memory; otherwise None, at once."""
+        return self._texts.recall(texts) if texts else self.encode_text(texts)
+
     def classify(
         self,
         images: Images,
@@ -185,7 +197,7 @@ class Model:
         per: Per = "image",
         pool: Pool = "mean",
         reading: Reading = DEFAULT,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
     ) -> list[Classification | ImageError]:
         """Zero-shot classification: for each picture the labels by falling probability.
 
@@ -215,7 +227,7 @@ class Model:
         per: Per = "image",
         pool: Pool = "mean",
         reading: Reading = DEFAULT,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
     ) -> Iterator[Classification | Failed]:
         """`classify` as a stream. Labels are checked and embedded before the first picture is opened."""
         vectors = label_embeddings(labels, templates, self.encode_text)

@@ -117,7 +117,7 @@ def test_a_client_of_many_items_does_not_keep_the_others_waiting(double: Double,
 
 def test_a_cancelled_item_leaves_the_queue_and_gives_its_room(double: Double, executor: ThreadPoolExecutor) -> None:
     async def work() -> None:
-        queue = batcher(double, executor, max_items=3)
+        queue = batcher(double, executor, max_items=5)
         first = await held(double, queue)
         gone, kept = (asyncio.create_task(one(queue, i)) for i in (1, 2))
         await asyncio.sleep(0)
@@ -149,12 +149,42 @@ def test_more_than_there_is_room_for_is_refused_whole(double: Double, executor: 
     async def work() -> None:
         queue = batcher(double, executor, max_items=4)
         with queue.admit(3, "a"):
-            with pytest.raises(QueueFull, match="3 items are in hand"), queue.admit(2, "b"):
+            with pytest.raises(QueueFull, match="of 4 at most 3 are in hand, 0 by you"), queue.admit(2, "b"):
                 pass
             assert queue.n_admitted == 3
             with queue.admit(1, "b") as encode:
                 assert await encode(5) == 10
         assert queue.n_admitted == 0
+
+    run(work)
+
+
+def test_no_client_takes_the_last_room_from_the_others(double: Double, executor: ThreadPoolExecutor) -> None:
+    async def work() -> None:
+        queue = batcher(double, executor, max_items=8)
+        with queue.admit(8, "alone"):  # one request may have all there is
+            pass
+        with queue.admit(3, "greedy"), queue.admit(1, "greedy"):
+            with pytest.raises(QueueFull, match="4 by you"), queue.admit(1, "greedy"):
+                pass
+            with queue.admit(4, "modest"):
+                pass
+        with queue.admit(1, "greedy"):
+            pass
+
+    run(work)
+
+
+def test_a_busy_executor_does_not_count_as_the_cost_of_a_batch(double: Double, executor: ThreadPoolExecutor) -> None:
+    async def work() -> None:
+        queue = batcher(double, executor)
+        busy = threading.Event()
+        executor.submit(busy.wait, 10)  # another queue's batch
+        waiting = asyncio.create_task(one(queue, 1))
+        await asyncio.sleep(0.2)
+        busy.set()
+        assert await waiting == 2
+        assert double.reports[0].seconds < 0.1 < double.reports[0].waited_s[0]
 
     run(work)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dualsight.interface.cli.options import ModelName, open_model
+from dualsight.interface.cli.cores import share_cores
+from dualsight.interface.cli.options import Engine, ModelName, Precision, open_model
 from dualsight.interface.cli.stderr import show_line
 
 if TYPE_CHECKING:
@@ -21,11 +22,15 @@ ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
 def mcp(
     root: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FOLDER", help="files below it may be opened; may be given again. Without it none"),
+        typer.Option(metavar="FOLDER", help="files below it may be opened; may be repeated. Without it none"),
     ] = None,
     adapter: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="an adapter for the tool adapter_classify; may be given again"),
+        typer.Option(metavar="NAME=FILE", help="an adapter for the tool adapter_classify; may be repeated"),
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(metavar="DB", help="an index for the tool search_images; of its pictures those below a root open"),
     ] = None,
     http: Annotated[bool, typer.Option("--http", help="streamable HTTP at /mcp, instead of stdin and stdout")] = False,
     host: Annotated[str, typer.Option(help="with --http: the address to listen on")] = "127.0.0.1",
@@ -39,13 +44,16 @@ def mcp(
         typer.Option(metavar="NAME", help="with --http: a name by which clients reach this machine"),
     ] = None,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
 ) -> None:
-    """Tools for agents, by the Model Context Protocol: classify and embed files below the folders given.
+    """Tools for agents, by the Model Context Protocol: classify, embed, explain and find files below the folders given.
 
     \b
     Example, as an agent's host starts it:
       dualsight mcp --root ~/pictures
     """
+    share_cores()
     names = _check_http(http, host, keys, allowed_host or [])
     files = _name_files(adapter or [])
     try:
@@ -57,12 +65,16 @@ def mcp(
     from dualsight.interface.mcp.catalogue import zeroshot_label_examples
     from dualsight.interface.mcp.pictures import PictureTools
     from dualsight.interface.mcp.roots import Roots
+    from dualsight.interface.mcp.search import IndexTools
+    from dualsight.store.index import Index
 
     roots = Roots(root or [])
     heads = _load_heads(files)
-    encoder = open_model(model)
-    pictures = PictureTools(encoder, roots, heads)
-    server = build_server((zeroshot_label_examples, *pictures.tools), encoder.notice)
+    encoder = open_model(model, engine, precision)
+    opened = None if index is None else Index.open(index, model=encoder)
+    searching = () if opened is None else IndexTools(opened, roots).tools
+    pictures = PictureTools(encoder, roots, heads, opened)
+    server = build_server((zeroshot_label_examples, *pictures.tools, *searching), encoder.notice)
     if not roots.folders:
         show_line("no folder may be read: give --root FOLDER")
     if http:

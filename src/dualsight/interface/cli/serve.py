@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dualsight.interface.cli.options import ModelName
+from dualsight.interface.cli.cores import share_cores
+from dualsight.interface.cli.options import Engine, ModelName, Precision
 
 commands = typer.Typer(no_args_is_help=True, help="Keys of `dualsight serve`: names and hashes in a file.")
 
@@ -16,6 +17,8 @@ KeyFileOption = Annotated[Path, typer.Option("--file", metavar="FILE", help="the
 
 def serve(
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
     host: Annotated[str, typer.Option(help="beyond this machine a key file is needed")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
     adapter: Annotated[Path | None, typer.Option(metavar="FILE", help="/score classifies with it")] = None,
@@ -28,6 +31,10 @@ def serve(
     max_queue: Annotated[int, typer.Option("--max-queue", min=1, help="images in hand, of all requests")] = 256,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="PEM, with its chain")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="PEM")] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option("--index", metavar="DB", help="an index for /v1/search"),
+    ] = None,
 ) -> None:
     """Serve a model by HTTP: our own routes, and those of lion-ai, Azure and OpenAI. Logs on stderr.
 
@@ -36,7 +43,8 @@ def serve(
       dualsight keys add ward7 --file keys.txt
       dualsight serve --host 0.0.0.0 --keys keys.txt
     """
-    _need_extra()
+    need_server()
+    share_cores()
     from dualsight.interface.http.app import Settings
     from dualsight.interface.http.keys import is_loopback
     from dualsight.interface.http.limits import ServerLimits
@@ -53,10 +61,13 @@ def serve(
     )
     settings = Settings(
         model=model,
+        engine=engine,
+        precision=precision,
         adapter=adapter,
         keys=keys,
         local_only=is_loopback(host) and keys is None,
         torch_threads=max(1, n_cores() // workers) if workers > 1 else None,
+        index=index,
         limits=limits,
     )
     place = Place(host=host, port=port, workers=workers, tls_cert=tls_cert, tls_key=tls_key)
@@ -72,7 +83,7 @@ def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file:
     Example:
       dualsight keys add ward7 --file keys.txt
     """
-    _need_extra()
+    need_server()
     from dualsight.interface.cli.whole_file import check_place
     from dualsight.interface.http.keys import add_key, new_key, read_hashes
 
@@ -90,7 +101,7 @@ def remove(name: Annotated[str, typer.Argument(help="whose key ends")], file: Ke
     Example:
       dualsight keys remove ward7 --file keys.txt
     """
-    _need_extra()
+    need_server()
     from dualsight.errors import ConfigError
     from dualsight.interface.http.keys import read_hashes
 
@@ -108,7 +119,7 @@ def show(file: KeyFileOption) -> None:
     Example:
       dualsight keys list --file keys.txt
     """
-    _need_extra()
+    need_server()
     from dualsight.interface.http.keys import read_hashes
 
     for name in read_hashes(file):
@@ -123,7 +134,7 @@ def _write(file: Path, hashes: dict[str, str]) -> None:
         out.write(as_text(hashes).encode())
 
 
-def _need_extra() -> None:
+def need_server() -> None:
     """Raises MissingExtra where the server's libraries are not installed."""
     try:
         import fastapi  # noqa: F401

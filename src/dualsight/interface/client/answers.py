@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dualsight.errors import ImageError, ImageTooLarge, ServiceError, UnreadableImage, UnsupportedImage
 from dualsight.image.frame import FrameMeta
 from dualsight.interface.client.upload import Upload
+from dualsight.store.hits import SCORE, Hits
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Embedded
 from dualsight.task.prepared import Failed
@@ -45,6 +48,33 @@ class ModelInfo:
     logit_scale: float
     engine: str
     version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatMap:
+    """A map in numbers: see `dualsight.explain`. hottest: (x, y) in pixels of the frame, from 0; the rest in `unit`."""
+
+    label: str
+    against: tuple[str, ...]
+    similarity: float
+    method: str
+    unit: str
+    hottest: tuple[int, int]
+    maximum: float
+    minimum: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """A frame's maps, and `overlay`: a PNG of them over the frame. Never a diagnosis; say `notice` beside it."""
+
+    source: str
+    frame_index: int
+    n_frames: int
+    maps: tuple[HeatMap, ...]
+    overlay: bytes
+    notice: str
 
 
 @contextmanager
@@ -108,6 +138,39 @@ def classification(row: Mapping[str, Any], upload: Upload, *, multilabel: bool) 
 def vector(row: Mapping[str, Any]) -> Vectors:
     """float32 [D]."""
     return np.asarray(row["vector"], np.float32)
+
+
+def explained(document: Mapping[str, Any], upload: Upload) -> Explained:
+    """The answer of /v1/explain."""
+    return Explained(
+        source=upload.source,
+        frame_index=int(document["frame_index"]),
+        n_frames=int(document["n_frames"]),
+        maps=tuple(map(_heat_map, document["maps"])),
+        overlay=base64.b64decode(document["overlay"], validate=True),
+        notice=str(document["notice"]),
+    )
+
+
+def _heat_map(row: Mapping[str, Any]) -> HeatMap:
+    return HeatMap(
+        label=str(row["label"]),
+        against=tuple(map(str, row["against"])),
+        similarity=float(row["similarity"]),
+        method=str(row["method"]),
+        unit=str(row["unit"]),
+        hottest=(int(row["hottest"]["x"]), int(row["hottest"]["y"])),
+        maximum=float(row["maximum"]),
+        minimum=float(row["minimum"]),
+        mean=float(row["mean"]),
+    )
+
+
+def hits(document: Mapping[str, Any]) -> Hits:
+    """The answer of /v1/search."""
+    rows = document["hits"]
+    table = pa.Table.from_pylist(rows) if rows else pa.table({SCORE: pa.array([], pa.float64())})
+    return Hits(table=table, is_exact=bool(document["exact"]), n_rows=int(document["n_rows"]))
 
 
 def failed(row: Mapping[str, Any], upload: Upload) -> Failed:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
 from dualsight.errors import ConfigError, DualsightError, ImageError, ServiceError, TextError
+from dualsight.image.open import Source
 from dualsight.image.reading import Reading
+from dualsight.image.source import Item
 from dualsight.interface.client import answers
-from dualsight.interface.client.answers import ModelInfo, Vectors
+from dualsight.interface.client.answers import Explained, ModelInfo, Vectors
 from dualsight.interface.client.exchange import Exchange, Request, ask
 from dualsight.interface.client.upload import Batch, Images, Upload, batches
+from dualsight.store.hits import Hits
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Embedded
 from dualsight.task.prepared import Failed
 from dualsight.text.prompts import fill
+
+if TYPE_CHECKING:
+    from dualsight.store.query import Query  # with torch, which a client does without
 
 Per: TypeAlias = Literal["image", "frame"]
 OnError: TypeAlias = Literal["raise", "skip", "return"]
@@ -107,6 +113,51 @@ class Calls:
             raise DualsightError("similarity needs images, texts or both")
         return np.asarray(rows @ columns.T)
 
+    def search(
+        self, text: str | None, query: Query | None, *, where: str, k: int, per: str | None, exact: bool
+    ) -> Exchange[Hits]:
+        """`Index.search` of the server's index. Raises the ImageError of a picture that cannot be read here."""
+        if (text is None) == (query is None):
+            raise ConfigError("search takes a text or a Query", hint='client.search("chest x-ray")')
+        wanted: dict[str, object] = {"texts": [text]} if query is None else _looked_for(query)
+        files = [] if query is None else _contents(query.images)
+        wanted |= {"where": where, "k": k, "exact": exact, **({} if per is None else {"per": per})}
+        document = yield from self._ask(
+            Request(path="/v1/search", fields=_form(wanted), files=files)
+            if files
+            else Request(path="/v1/search", document=wanted)
+        )
+        with answers.understood(self.service):
+            return answers.hits(document)
+
+    def explain(
+        self,
+        image: Source | Item,
+        labels: Sequence[str],
+        *,
+        against: str | None,
+        templates: Sequence[str],
+        method: str,
+        frame_index: int | None,
+        reading: Reading,
+    ) -> Exchange[Explained]:
+        """The maps of one picture. Raises its ImageError where it cannot be used, here or there."""
+        ((upload,),) = batches([image], 1)
+        if isinstance(upload, Failed):
+            raise upload.error
+        wanted: dict[str, object] = {"labels": labels, "templates": templates, "method": method, **_window(reading)}
+        wanted |= {} if against is None else {"against": against}
+        wanted |= {} if frame_index is None else {"frame_index": frame_index}
+        try:
+            document = yield from self._ask(Request(path="/v1/explain", fields=_form(wanted), files=[upload.content]))
+        except ServiceError as error:
+            if error.code not in answers.IMAGE_ERRORS:
+                raise
+            problem = {"code": error.code, "message": error.problem, "details": {"hint": error.hint}}
+            raise answers.failed({"index": 0, "error": problem}, upload).error from None
+        with answers.understood(self.service):
+            return answers.explained(document, upload)
+
     def _stacked(self, vectors: list[Vectors]) -> Exchange[Vectors]:
         if vectors:
             return np.stack(vectors)
@@ -187,3 +238,38 @@ def _window(reading: Reading) -> dict[str, list[str]]:
         return {} if reading.window == "auto" else {"window": [reading.window]}
     centre, width = reading.window
     return {"window": [f"{centre!r},{width!r}"]}
+
+
+def _looked_for(query: Query) -> dict[str, object]:
+    """All of a query but its pictures. Raises ConfigError for what a server does not take."""
+    if query.volumes or query.vector is not None:
+        raise ConfigError("a server looks for texts and pictures", hint="a file of several slices is a picture")
+    return {
+        "texts": list(query.texts),
+        "unlike": list(query.unlike),
+        "text_weight": query.text_weight,
+        "image_weight": query.image_weight,
+        "unlike_weight": query.unlike_weight,
+        **{name: value for name, (value,) in _window(query.reading).items()},
+    }
+
+
+def _contents(images: Iterable[Any]) -> list[bytes]:
+    """Raises the ImageError of the first that cannot be read."""
+    contents = []
+    for each in images:
+        for batch in batches(each, 1):
+            for upload in batch:
+                if isinstance(upload, Failed):
+                    raise upload.error
+                contents.append(upload.content)
+    return contents
+
+
+def _form(document: Mapping[str, object]) -> dict[str, Sequence[str]]:
+    """A document's fields as a form has them: words, repeated where there are several."""
+    fields: dict[str, Sequence[str]] = {}
+    for name, value in document.items():
+        values = value if isinstance(value, list | tuple) else [value]
+        fields[name] = [str(one).lower() if isinstance(one, bool) else str(one) for one in values]
+    return fields

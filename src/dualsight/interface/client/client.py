@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, Self, TypeVar, overload
 
 from dualsight.errors import ImageError
+from dualsight.image.open import Source
 from dualsight.image.reading import Reading
-from dualsight.interface.client.answers import ModelInfo, Vectors
+from dualsight.image.source import Item
+from dualsight.interface.client.answers import Explained, ModelInfo, Vectors
 from dualsight.interface.client.calls import READING, Calls, OnError, Per, keep
 from dualsight.interface.client.connection import (
     PATIENCE_S,
@@ -23,9 +25,13 @@ from dualsight.interface.client.connection import (
 from dualsight.interface.client.exchange import Done, Exchange, Reply, Request, advance
 from dualsight.interface.client.key import find_key
 from dualsight.interface.client.upload import Images, batches
+from dualsight.store.hits import Hits
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Embedded
 from dualsight.task.prepared import Failed
+
+if TYPE_CHECKING:
+    from dualsight.store.query import Query  # with torch, which a client does without
 
 T = TypeVar("T")
 
@@ -168,6 +174,46 @@ class Client:
     ) -> Vectors:
         """`Model.similarity`: cosines, float32, images × texts [n, m], or each with each other [n, n]."""
         return self._run(self._calls.similarity(images, texts, reading=reading, batch_size=batch_size))
+
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        query: Query | None = None,
+        where: str = "",
+        k: int = 10,
+        per: str | None = None,
+        exact: bool = False,
+    ) -> Hits:
+        """`Index.search` of the index that the server was started with."""
+        return self._run(self._calls.search(text, query, where=where, k=k, per=per, exact=exact))
+
+    def explain(
+        self,
+        image: Source | Item,
+        labels: Sequence[str],
+        *,
+        against: str | None = None,
+        templates: Sequence[str] = ("{label}",),
+        method: str = "multi-scale",
+        frame_index: int | None = None,
+        reading: Reading = READING,
+    ) -> Explained:
+        """A heat map for each label, against `against` or else against the other labels: see docs/explain.md.
+
+        frame_index: from 0; the middle frame without it.
+        """
+        return self._run(
+            self._calls.explain(
+                image,
+                labels,
+                against=against,
+                templates=templates,
+                method=method,
+                frame_index=frame_index,
+                reading=reading,
+            )
+        )
 
     def _run(self, exchange: Exchange[T]) -> T:
         reply: Reply | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,20 +15,25 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from dualsight import __version__
+from dualsight.engine.select import EngineName, Precision
 from dualsight.errors import DualsightError
-from dualsight.interface.http import azure, health, lion_ai, openai, own
+from dualsight.interface.http import azure, explain, health, lion_ai, openai, own, search
 from dualsight.interface.http.asked import ItemFailed
 from dualsight.interface.http.body import BodyReader
-from dualsight.interface.http.errors import refusal, refusal_of
+from dualsight.interface.http.errors import refusal, refusal_of, status_of
 from dualsight.interface.http.keys import KeyCheck, KeyFile
 from dualsight.interface.http.limits import ServerLimits
 from dualsight.interface.http.logs import RequestLog
+from dualsight.interface.http.maps import Maps
 from dualsight.interface.http.metrics import Metrics
 from dualsight.interface.http.service import Service
+from dualsight.store.index import Index
 from dualsight.task.model import Model, load
 
 if TYPE_CHECKING:
     from dualsight.learn.adapt.adapter import Adapter
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +41,20 @@ class Settings:
     """What an operator chooses. Sent to each worker process."""
 
     model: str = "demo"
+    engine: EngineName = "auto"
+    precision: Precision | None = None
     adapter: Path | None = None  # with one, /score classifies
     keys: Path | None = None
     local_only: bool = True  # answers only to a Host that means this machine
     torch_threads: int | None = None  # of each worker; None: torch's own choice
+    page: bool = False  # with the page at /ui
+    index: Path | None = None  # that /v1/search and the page search
     limits: ServerLimits = field(default_factory=ServerLimits)
 
 
 def load_all(settings: Settings) -> tuple[Model, Adapter | None]:
     """The model, and the adapter where there is one. Raises DualsightError where they cannot be used together."""
-    model = load(settings.model)
+    model = load(settings.model, engine=settings.engine, precision=settings.precision)
     if settings.adapter is None:
         return model, None
     from dualsight.learn.adapt.file import load_adapter
@@ -52,6 +62,15 @@ def load_all(settings: Settings) -> tuple[Model, Adapter | None]:
     adapter = load_adapter(settings.adapter)
     adapter.check_model(model)
     return model, adapter
+
+
+def open_index(settings: Settings, model: Model) -> Index | None:
+    """The index, where there is one. Raises StoreError where it is none, or another model's."""
+    if settings.index is None:
+        return None
+    index = Index.open(settings.index, model=model)
+    _ = index.about, index.model
+    return index
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -67,7 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_life(settings, metrics),
     )
     app.state.metrics = metrics
-    for contract in (own, lion_ai, azure, openai, health):
+    for contract in (own, search, explain, lion_ai, azure, openai, health):
         app.include_router(contract.routes)
     app.add_middleware(BodyReader, limits=settings.limits, metrics=metrics)  # the last one added is passed first
     app.add_middleware(KeyCheck, keys=keys, local_only=settings.local_only)
@@ -89,6 +108,8 @@ def _life(settings: Settings, metrics: Metrics) -> Callable[[FastAPI], AbstractA
 
             torch.set_num_threads(settings.torch_threads)
         model, app.state.adapter = load_all(settings)
+        app.state.index = open_index(settings, model)
+        app.state.maps = Maps(model, settings.limits, metrics)
         service = Service(model, settings.limits, metrics)
         await service.warm_up()
         app.state.service = service
@@ -97,12 +118,15 @@ def _life(settings: Settings, metrics: Metrics) -> Callable[[FastAPI], AbstractA
         finally:
             app.state.service = None
             await service.close()
+            await app.state.maps.close()
 
     return life
 
 
 async def _refuse(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DualsightError)  # noqa: S101 - what it is registered for
+    if status_of(error) == 500:
+        _log.error("a request has failed", exc_info=error)
     return refusal(error, request.url.path)
 
 

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict
 
-from dualsight.errors import NotReady
+from dualsight.errors import NotOffered, NotReady
+from dualsight.interface.http.maps import Maps
 from dualsight.interface.http.service import Service
+from dualsight.store.index import Index
 from dualsight.task.embed import Failed
 
 
@@ -54,11 +56,28 @@ async def _service(request: Request) -> Service:
     return service
 
 
+TheService = Annotated[Service, Depends(_service)]
+
+
+async def _maps(request: Request, service: TheService) -> Maps:
+    """There as long as the service is."""
+    maps: Maps = request.app.state.maps
+    return maps
+
+
+async def _index(request: Request, service: TheService) -> Index:
+    index: Index | None = request.app.state.index
+    if index is None:
+        raise NotOffered("this server has no index to search", hint="it is started with one: --index FOLDER")
+    return index
+
+
 async def _client(request: Request) -> str:
     return str(request.state.client)
 
 
-TheService = Annotated[Service, Depends(_service)]
+TheMaps = Annotated[Maps, Depends(_maps)]
+TheIndex = Annotated[Index, Depends(_index)]
 TheClient = Annotated[str, Depends(_client)]
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 from pydantic.config import JsonDict
 
 from dualsight.errors import MalformedRequest
+from dualsight.interface.http.answer import Answer
 from dualsight.interface.http.asked import Lenient, Refusal, TheClient, TheService, all_good, refusals
+from dualsight.interface.http.fields import GREY_PNG
 from dualsight.interface.http.pictures import Standardisation
 from dualsight.interface.http.service import Service
 
@@ -63,7 +64,9 @@ class Params(Lenient):
 class ScoreRequest(Lenient):
     """A table of pictures and texts."""
 
-    input_data: Table
+    input_data: Annotated[
+        Table, Field(examples=[{"columns": ["image", "text"], "index": [0], "data": [[GREY_PNG, "x-ray chest"]]}])
+    ]
     params: Params | None = None
 
 
@@ -71,7 +74,7 @@ routes = APIRouter(tags=["Azure"])
 
 
 @routes.post("/score", response_model=list[dict[str, Any]], responses=refusals(Refusal, 422))
-async def score(body: ScoreRequest, request: Request, service: TheService, client: TheClient) -> JSONResponse:
+async def score(body: ScoreRequest, request: Request, service: TheService, client: TheClient) -> Answer:
     """Embeddings of each row's picture and text; with an adapter, its labels by falling score."""
     images = body.input_data.column("image")
     params = body.params or Params()
@@ -83,8 +86,8 @@ async def score(body: ScoreRequest, request: Request, service: TheService, clien
     vectors = {item.index: item.vector for item in embedded}
     adapter: Adapter | None = request.app.state.adapter
     if adapter is not None:
-        return JSONResponse(_scores(body.input_data, vectors, adapter))
-    return JSONResponse(await _features(body.input_data, vectors, service, client))
+        return Answer(_scores(body.input_data, vectors, adapter))
+    return Answer(await _features(body.input_data, vectors, service, client))
 
 
 async def _features(table: Table, vectors: dict[int, Any], service: Service, client: str) -> list[dict[str, Any]]:

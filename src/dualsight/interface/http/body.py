@@ -1,7 +1,8 @@
 """A request's body, whole and within its limits, before anything parses it; and the end of work that nobody awaits.
 
 receive ──▶ head: size, type, encoding ──▶ bytes, counted, in time ──▶ the application ──▶ send
-                                                                         └─ cancelled when its client leaves
+                                                                         └─ cancelled at its deadline, or when its
+                                                                            client leaves
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dualsight.errors import (
+    DeadlineExceeded,
     DualsightError,
     MalformedRequest,
     QueueFull,
@@ -53,7 +55,8 @@ class BodyReader:
         try:
             headers = Headers(scope=scope)
             reserved = self._reserve(_check_head(headers, self._limits))
-            await _while_awaited(self._app, scope, await self._body(receive, headers), receive, send)
+            body = await self._body(receive, headers)
+            await _while_awaited(self._app, scope, body, receive, send, self._limits.deadline_s)
         except ClientLeft:
             pass
         except DualsightError as error:
@@ -116,22 +119,39 @@ def _check_json(body: bytes, limits: ServerLimits) -> None:
         raise RequestTooLarge(f"JSON of more than {limits.json_values:,} values")
 
 
-async def _while_awaited(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-    """Runs the application on a whole body; cancels it when the client leaves."""
+async def _while_awaited(
+    app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send, deadline_s: float
+) -> None:
+    """Runs the application on a whole body; cancels it when the client leaves.
+
+    Raises DeadlineExceeded where no answer has begun in time: what waits in a queue for it leaves the queue.
+    """
+    has_begun = False
 
     async def replay() -> Message:
         nonlocal body
         whole, body = body, b""  # freed when the application has parsed it
         return {"type": "http.request", "body": whole, "more_body": False}
 
-    work = asyncio.ensure_future(app(scope, replay, send))
+    async def begin(message: Message) -> None:
+        nonlocal has_begun
+        has_begun = True
+        await send(message)
+
+    work = asyncio.ensure_future(app(scope, replay, begin))
     left = asyncio.ensure_future(receive())  # after the body, only http.disconnect can come
     try:
-        await asyncio.wait({work, left}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({work, left}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+        if not done and has_begun:
+            done, _ = await asyncio.wait({work, left}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             work.cancel()
         with suppress(asyncio.CancelledError):
             await work
+        if not done and not has_begun:
+            raise DeadlineExceeded(
+                f"no answer within {deadline_s:g} s", hint="fewer images a request, or a longer --deadline-s"
+            )
     finally:
         work.cancel()  # where this itself was cancelled
         left.cancel()

@@ -8,6 +8,7 @@ multipart/form-data    files `images`, fields repeated ──────┘
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -104,19 +105,28 @@ async def _parse_form(request: Request, limits: ServerLimits) -> tuple[list[tupl
 
 
 def _typed(fields: list[tuple[str, str]], kind: type[BaseModel]) -> dict[str, Any]:
-    """Repeated fields as lists where the request has lists, `true` and `false` where it has booleans."""
+    """Repeated fields as lists where the request has lists, numbers and booleans where it has such."""
     typed: dict[str, Any] = {}
     for name, text in fields:
-        field = kind.model_fields.get(name)
-        if field is not None and _is_list(field.annotation):
+        annotation = kind.model_fields[name].annotation if name in kind.model_fields else str
+        if _is_list(annotation):
             typed.setdefault(name, []).append(text)
         elif name in typed:
             raise MalformedRequest("a field that has one value comes twice")
-        elif field is not None and field.annotation is bool and text in ("true", "false"):
-            typed[name] = text == "true"
         else:
-            typed[name] = text
+            typed[name] = _value(text, {annotation, *get_args(annotation)})
     return typed
+
+
+def _value(text: str, kinds: set[Any]) -> str | bool | int | float:
+    """The text as one of these, or as it is where it is none of them: that is for the request to refuse."""
+    if bool in kinds and text in ("true", "false"):
+        return text == "true"
+    if int in kinds and re.fullmatch(r"-?[0-9]{1,18}", text):
+        return int(text)
+    if float in kinds and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", text):
+        return float(text)
+    return text
 
 
 def _is_list(annotation: Any) -> bool:

@@ -8,6 +8,7 @@ A key is 256 random bits, so that its plain hash gives nothing away and needs no
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import logging
@@ -18,11 +19,14 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dualsight.errors import ConfigError, DualsightError, KeyRefused, MalformedRequest
+from dualsight.errors import ConfigError, DualsightError, KeyRefused, MalformedRequest, QueueFull
 from dualsight.interface.http.errors import refusal
 
 OPEN_PATHS = ("/livez", "/readyz", "/health", "/openapi.json")  # for probes, and what is public anyway
+PAGE = "/ui"  # below it a browser is the client, and a key the password that it asks its user for
+CROWDED = "crowded"  # in the state of a request that came on one connection too many
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9_.-]{1,64})\s+sha256:(?P<hash>[0-9a-f]{64})")
+_MAKE = "`dualsight keys add NAME --file FILE` makes one"
 _log = logging.getLogger(__name__)
 
 
@@ -35,10 +39,10 @@ def read_hashes(file: Path) -> dict[str, str]:
     """Name → hash of a key file. Raises ConfigError for a file that cannot be read, or a line that is no key."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{file}: cannot be read ({type(error).__name__})", hint="`dualsight keys add NAME --file FILE` makes one"
-        ) from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror})", hint=_MAKE) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: no text in UTF-8", hint=_MAKE) from None
     hashes: dict[str, str] = {}
     for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
@@ -126,12 +130,17 @@ class KeyCheck:
         try:
             scope.setdefault("state", {})["client"] = self._client(scope)
         except DualsightError as error:
-            await refusal(error, scope["path"])(scope, receive, send)
+            answer = refusal(error, scope["path"])
+            if isinstance(error, MalformedRequest):
+                answer.headers["Connection"] = "close"  # where its body ends nobody knows, nor what follows
+            if isinstance(error, KeyRefused) and is_below(PAGE, scope["path"]):
+                answer.headers["WWW-Authenticate"] = 'Basic realm="dualsight: any name, and the key", charset="UTF-8"'
+            await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
     def _client(self, scope: Scope) -> str:
-        """Raises KeyRefused, or MalformedRequest for a head with two meanings."""
+        """Raises KeyRefused, MalformedRequest for a head with two meanings, or QueueFull on one connection too many."""
         headers = Headers(scope=scope)
         for name in ("authorization", "host", "content-length", "content-type", "transfer-encoding"):
             if len(headers.getlist(name)) > 1:
@@ -141,13 +150,35 @@ class KeyCheck:
         if self._local_only and not _means_this_machine(headers.get("host", "")):
             raise MalformedRequest("the Host is not this machine", hint="start it with --keys to be reached by name")
         peer = scope["client"][0] if scope.get("client") else "unknown"
-        if self._keys is None or scope["path"] in OPEN_PATHS:
+        if scope["path"] in OPEN_PATHS:
             return str(peer)
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        owner = self._keys.name_of(key.strip()) if scheme.lower() == "bearer" else None
+        if scope.get("state", {}).get(CROWDED):
+            raise QueueFull("too many connections are open", hint="try again in a moment")
+        if self._keys is None:
+            return str(peer)
+        key = _key_in(headers.get("authorization", ""), is_basic=is_below(PAGE, scope["path"]))
+        owner = None if key is None else self._keys.name_of(key)
         if owner is None:
             raise KeyRefused("no key, or an unknown one", hint="send the header Authorization: Bearer KEY")
         return owner
+
+
+def is_below(path: str, asked: str) -> bool:
+    """Whether a request's path is `path` itself, or lies below it."""
+    return asked == path or asked.startswith(f"{path}/")
+
+
+def _key_in(authorization: str, *, is_basic: bool) -> str | None:
+    """The key in a header; None where there is none. is_basic: it is a password, and not a token."""
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() != ("basic" if is_basic else "bearer"):
+        return None
+    if not is_basic:
+        return value.strip()
+    try:
+        return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:  # no base64, or no UTF-8
+        return None
 
 
 def is_loopback(host: str) -> bool:

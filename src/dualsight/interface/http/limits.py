@@ -22,10 +22,12 @@ class ServerLimits:
     labels: int = 1_000
     texts: int = 2_000  # of one request, prompts included: labels × templates
     text_characters: int = 4_000  # the encoder reads 77 tokens
+    maps: int = 8  # of one request
+    queued_maps: int = 32
     queued_images: int = 256  # in hand, of all clients
     queued_texts: int = 20_000
-    connections: int = 1_024
-    body_s: float = 30.0  # until a request's body is there; its head: slow_heads.py
+    connections: int = 512  # half of the files that a process may usually have open
+    body_s: float = 30.0  # until a request's body is there; its head, and the taking of its answer: connection.py
     deadline_s: float = 60.0  # from then to the answer
 
     def __post_init__(self) -> None:
@@ -52,6 +54,11 @@ class ServerLimits:
     def check_images(self, n: int) -> None:
         """Raises RequestTooLarge for more images than a request may have."""
         _check(n, self.images, "images")
+
+    def check_maps(self, n: int, pixels: int) -> None:
+        """Raises RequestTooLarge for more maps of so many pixels than a request may have, in number or in memory."""
+        _check(n, self.maps, "maps")
+        _check(n * pixels, self.pixels, "pixels of all maps")
 
     def check_labels(self, n: int) -> None:
         """Raises RequestTooLarge for more labels than a request may have."""

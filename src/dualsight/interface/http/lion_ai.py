@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from dualsight.interface.http.answer import Answer
 from dualsight.interface.http.asked import Lenient, TheClient, TheService, all_good, refusals
-
-Images = Annotated[list[str], Field(description="base64 or data URLs", examples=[["iVBORw0KGgo…"]])]
+from dualsight.interface.http.fields import Images, Labels, Texts
 
 
 class PredictRequest(Lenient):
     """Pictures, and what to choose from."""
 
     images: Annotated[Images, Field(min_length=1)]
-    labels: Annotated[list[str], Field(min_length=1, examples=[["pneumonia", "no finding"]])]
+    labels: Labels
     multilabel: bool = False
 
 
@@ -31,7 +30,7 @@ class EncodeRequest(Lenient):
     """Pictures, texts, or both."""
 
     images: Images | None = None
-    texts: list[str] | None = None
+    texts: Texts | None = None
 
 
 class EncodeResponse(BaseModel):
@@ -57,14 +56,14 @@ routes = APIRouter(tags=["lion-ai"])
 
 
 @routes.post("/predict", response_model=PredictResponse, responses=refusals(Detail, 422))
-async def predict(body: PredictRequest, service: TheService, client: TheClient) -> JSONResponse:
+async def predict(body: PredictRequest, service: TheService, client: TheClient) -> Answer:
     """Probabilities of labels for pictures. Never a diagnosis."""
     results = all_good(await service.classify(body.images, body.labels, client=client, multilabel=body.multilabel))
-    return JSONResponse({"predictions": [result.as_dict() for result in results]})
+    return Answer({"predictions": [result.as_dict() for result in results]})
 
 
 @routes.post("/encode", response_model=EncodeResponse, responses=refusals(Detail, 422))
-async def encode(body: EncodeRequest, service: TheService, client: TheClient) -> JSONResponse:
+async def encode(body: EncodeRequest, service: TheService, client: TheClient) -> Answer:
     """Embeddings of pictures and texts."""
     images = texts = None
     if body.images is not None:
@@ -72,7 +71,7 @@ async def encode(body: EncodeRequest, service: TheService, client: TheClient) ->
         images = [item.vector.tolist() for item in embedded]
     if body.texts is not None:
         texts = (await service.embed_texts(body.texts, client=client)).tolist()
-    return JSONResponse({"image_embeddings": images, "text_embeddings": texts})
+    return Answer({"image_embeddings": images, "text_embeddings": texts})
 
 
 @routes.get("/health", response_model=Health, responses=refusals(Detail))

@@ -74,7 +74,10 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update({**_SECURITY, "X-Request-ID": request_id})
+                headers = MutableHeaders(scope=message)
+                for name, value in _SECURITY.items():
+                    headers.setdefault(name, value)
+                headers["X-Request-ID"] = request_id
             await send(message)
 
         started = time.monotonic()

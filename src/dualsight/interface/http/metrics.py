@@ -27,7 +27,8 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "dualsight_stage_seconds",
-            "receive: a body; decode: a picture; wait: an item in the queue; encode: a batch",
+            "receive: a body; decode: a picture; wait: an item in the queue; encode: a batch; explain: a map; "
+            "search: an index; draw: an overlay",
             ("stage",),
             buckets=_SECONDS,
             registry=registry,

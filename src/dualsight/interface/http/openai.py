@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from dualsight.errors import MalformedRequest, UnsupportedImage
+from dualsight.interface.http.answer import Answer
 from dualsight.interface.http.asked import ItemFailed, Lenient, TheClient, TheService, all_good, refusals
 from dualsight.interface.http.errors import refusal_of
+from dualsight.interface.http.fields import GREY_PNG
 from dualsight.task.embed import Failed
 
 
@@ -27,7 +29,7 @@ class TextPart(Lenient):
 class ImageUrl(Lenient):
     """A picture inside its own address."""
 
-    url: Annotated[str, Field(examples=["data:image/png;base64,iVBORw0KGgo…"])]
+    url: Annotated[str, Field(examples=[f"data:image/png;base64,{GREY_PNG}"])]
 
 
 class ImagePart(Lenient):
@@ -43,8 +45,10 @@ Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 class EmbeddingsRequest(Lenient):
     """Texts and pictures, each embedded by itself."""
 
-    model: str
-    input: str | Annotated[list[str | Part], Field(min_length=1)]
+    model: Annotated[str, Field(examples=["demo"])]
+    input: Annotated[
+        str | Annotated[list[str | Part], Field(min_length=1)], Field(examples=[["x-ray chest pneumonia"]])
+    ]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
 
@@ -114,13 +118,13 @@ async def embeddings(body: EmbeddingsRequest, service: TheService, client: TheCl
             raise ItemFailed(Failed(index=i, source=error.source, error=error))
     vectors = dict(zip(texts, await service.embed_texts(list(texts.values()), client=client), strict=True))
     vectors |= {item.index: item.vector for item in all_good(await service.embed_images(pictures, client=client))}
-    n_tokens = await service.count_tokens(list(texts.values()))
+    n_tokens = await service.count_tokens(list(texts.values()), client=client)
     data = [
         {"object": "embedding", "index": i, "embedding": _encoded(vectors[i], body.encoding_format)}
         for i in range(len(parts))
     ]
     usage = {"prompt_tokens": n_tokens, "total_tokens": n_tokens}
-    return JSONResponse({"object": "list", "data": data, "model": service.model.name, "usage": usage})
+    return Answer({"object": "list", "data": data, "model": service.model.name, "usage": usage})
 
 
 @routes.get("/v1/models", responses=refusals(OpenaiRefusal))

@@ -1,4 +1,4 @@
-"""Our own contract: /v1/embed, /v1/classify, /v1/similarity, /v1/model.
+"""Our own contract: /v1/embed, /v1/classify, /v1/similarity, /v1/model; search.py and explain.py are the rest of it.
 
 JSON with base64, or a form with files of any kind that `dualsight.image.open` reads. Of several items a bad one is
 told in its place; where all have failed, so has the request.
@@ -7,29 +7,24 @@ told in its place; where all have failed, so has the request.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
 
 from dualsight import __version__
+from dualsight.interface.http.answer import Answer
 from dualsight.interface.http.asked import ItemFailed, Refusal, Strict, TheClient, TheService, all_good, refusals
 from dualsight.interface.http.errors import item_error
+from dualsight.interface.http.fields import About, Images, Labels, Templates, Texts, WindowName, about
 from dualsight.interface.http.form import openapi_body, read_request
-from dualsight.interface.http.pictures import WINDOW, read_window
+from dualsight.interface.http.pictures import read_window
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Embedded, Failed
-from dualsight.task.model import Model
 
 R = TypeVar("R")
 Vector = NDArray[np.float32]
-
-Images = Annotated[list[str], Field(description="base64 or data URLs", examples=[["iVBORw0KGgo…"]])]
-Texts = Annotated[list[str], Field(examples=[["x-ray chest anteroposterior pneumonia"]])]
-WindowName = Annotated[str, Field(pattern=WINDOW, examples=["lung", "40,400"])]
 
 
 class EmbedRequest(Strict):
@@ -45,9 +40,9 @@ class ClassifyRequest(Strict):
     """Pictures, and what to choose from."""
 
     images: Images | None = None
-    labels: Annotated[list[str], Field(min_length=1, examples=[["pneumonia", "no finding"]])]
+    labels: Labels
     multilabel: bool = False
-    templates: Annotated[list[str], Field(min_length=1, examples=[["x-ray chest {label}"]])] = ["{label}"]  # noqa: RUF012 - pydantic copies it
+    templates: Templates = ["{label}"]  # noqa: RUF012 - pydantic copies it
     window: WindowName = "auto"
 
 
@@ -57,14 +52,6 @@ class SimilarityRequest(Strict):
     images: Images | None = None
     texts: Texts | None = None
     window: WindowName = "auto"
-
-
-class About(BaseModel):
-    """Which model answers."""
-
-    model: str
-    fingerprint: str
-    notice: str
 
 
 class EmbedResponse(About):
@@ -106,16 +93,16 @@ routes = APIRouter(tags=["dualsight"])
     responses=refusals(Refusal, 422),
     openapi_extra=openapi_body(EmbedRequest),
 )
-async def embed(request: Request, service: TheService, client: TheClient) -> JSONResponse:
+async def embed(request: Request, service: TheService, client: TheClient) -> Answer:
     """Embeddings of pictures and texts."""
     asked, pictures = await read_request(request, EmbedRequest, service.limits)
     window = read_window(asked.window)
     texts = await service.embed_texts(asked.texts or [], client=client)
     items = await service.embed_images(dict(enumerate(pictures)), client=client, window=window, per=asked.per)
     items = _not_all_failed(items, texts)
-    return JSONResponse(
+    return Answer(
         {
-            **_about(service.model),
+            **about(service.model),
             "images": [_embedded(item) for item in items],
             "texts": [{"index": i, "vector": vector.tolist()} for i, vector in enumerate(texts)],
         }
@@ -128,7 +115,7 @@ async def embed(request: Request, service: TheService, client: TheClient) -> JSO
     responses=refusals(Refusal, 422),
     openapi_extra=openapi_body(ClassifyRequest),
 )
-async def classify(request: Request, service: TheService, client: TheClient) -> JSONResponse:
+async def classify(request: Request, service: TheService, client: TheClient) -> Answer:
     """Probabilities of labels for pictures, by words alone (zero-shot). Never a diagnosis."""
     asked, pictures = await read_request(request, ClassifyRequest, service.limits)
     results = await service.classify(
@@ -140,7 +127,7 @@ async def classify(request: Request, service: TheService, client: TheClient) -> 
         window=read_window(asked.window),
     )
     rows = [_classified(i, result) for i, result in enumerate(_not_all_failed(results))]
-    return JSONResponse({**_about(service.model), "results": rows})
+    return Answer({**about(service.model), "results": rows})
 
 
 @routes.post(
@@ -149,7 +136,7 @@ async def classify(request: Request, service: TheService, client: TheClient) -> 
     responses=refusals(Refusal, 422),
     openapi_extra=openapi_body(SimilarityRequest),
 )
-async def similarity(request: Request, service: TheService, client: TheClient) -> JSONResponse:
+async def similarity(request: Request, service: TheService, client: TheClient) -> Answer:
     """Cosines of pictures and texts, or among either. A bad picture fails the request: a matrix has no holes."""
     asked, pictures = await read_request(request, SimilarityRequest, service.limits)
     window = read_window(asked.window)
@@ -157,7 +144,7 @@ async def similarity(request: Request, service: TheService, client: TheClient) -
     items = all_good(await service.embed_images(dict(enumerate(pictures)), client=client, window=window))
     rows = np.stack([item.vector for item in items]) if items else columns
     cosines = rows @ (columns if asked.texts else rows).T
-    return JSONResponse({**_about(service.model), "cosines": cosines.tolist()})
+    return Answer({**about(service.model), "cosines": cosines.tolist()})
 
 
 @routes.get("/v1/model", response_model=ModelResponse, responses=refusals(Refusal))
@@ -165,7 +152,7 @@ async def model(service: TheService) -> dict[str, Any]:
     """What the model is, takes and gives."""
     config = service.model.config
     return {
-        **_about(service.model),
+        **about(service.model),
         "embedding_size": config.dual.projection,
         "image_size": [config.preprocessing.height, config.preprocessing.width],
         "context_length": config.dual.text.context_length,
@@ -173,10 +160,6 @@ async def model(service: TheService) -> dict[str, Any]:
         "engine": service.model.engine.name,
         "version": __version__,
     }
-
-
-def _about(model: Model) -> dict[str, str]:
-    return {"model": model.name, "fingerprint": model.fingerprint, "notice": model.notice}
 
 
 def _embedded(item: Embedded | Failed) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,10 +44,27 @@ def resized_frames(
     picture: Picture, reading: Reading, preprocessing: Preprocessing, standard: Standardisation, *, source: str
 ) -> Iterator[Frame]:
     """The picture's frames, of the encoder's size. Raises ImageError."""
-    content = from_base64(picture, source) if isinstance(picture, str) else picture
-    for frame in read(content, reading, source=source):
+    for frame in frames_of(picture, reading, source=source):
         shown = _standardise(frame, standard)
         yield replace(shown, pixels=resize(shown.pixels, preprocessing, source=source))
+
+
+def frames_of(picture: Picture, reading: Reading, *, source: str) -> Iterator[Frame]:
+    """The picture's frames as they are shown. Raises ImageError."""
+    content = from_base64(picture, source) if isinstance(picture, str) else picture
+    yield from read(content, reading, source=source)
+
+
+def one_frame(frames: Iterable[Frame], number: int | None, *, source: str) -> Frame:
+    """The frame of that number, from 0, or the middle one. Raises ImageError."""
+    for frame in frames:
+        wanted = frame.n_frames // 2 if number is None else number
+        if frame.frame_index >= wanted:
+            return frame
+        if wanted >= frame.n_frames:
+            hint = f"it has {frame.n_frames:,}, from 0 to {frame.n_frames - 1}"
+            raise UnreadableImage(f"no frame {wanted}", source=source, hint=hint)
+    raise UnreadableImage("no such frame in it", source=source)
 
 
 def from_base64(text: str, source: str) -> bytes:

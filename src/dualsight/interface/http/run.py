@@ -19,10 +19,10 @@ from uvicorn.supervisors import Multiprocess
 
 from dualsight.errors import ConfigError
 from dualsight.interface.http import logs
-from dualsight.interface.http.app import Settings, create_app, load_all
+from dualsight.interface.http.app import Settings, create_app, load_all, open_index
+from dualsight.interface.http.connection import Connection
 from dualsight.interface.http.keys import KeyFile, is_loopback
 from dualsight.interface.http.metrics import SHARED_FOLDER
-from dualsight.interface.http.slow_heads import TimedHeads
 
 _DRAIN_S = 10  # beyond the deadline, for answers to be sent
 _log = logging.getLogger(__name__)
@@ -56,7 +56,10 @@ def check(place: Place, settings: Settings, *, insecure: bool) -> None:
             raise ConfigError(f"{file}: no such file", hint="both are PEM files")
     if settings.keys is not None:
         KeyFile(settings.keys)
-    load_all(settings)
+    if settings.page and place.workers > 1:
+        raise ConfigError("the page needs one worker: a visitor's requests must meet", hint="leave --workers out")
+    model, _ = load_all(settings)
+    open_index(settings, model)
 
 
 def serve(place: Place, settings: Settings) -> None:
@@ -97,7 +100,7 @@ def _config(place: Place, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         partial(create_app, settings),
         factory=True,
-        http=TimedHeads,
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=logs.CONFIG,

@@ -1,29 +1,29 @@
 """What every contract asks for: pictures and texts of many clients → embeddings and answers. Knows no HTTP.
 
-    picture ──decoding thread──▶ frames ──batcher──┐
-                                                   ├──▶ one thread: the engine ──▶ vectors ──pool──▶ Embedded | Failed
-    text ─────────────────────────────────batcher──┘
+    picture ──decoding thread, in turn──▶ frames ──batcher──┐
+                                                            ├──▶ one thread: the engine ──▶ vectors ──pool──▶ results
+    text ──────────────(seen before: at once)──────batcher──┘
 
-A request is admitted whole or not at all (QueueFull), and has one deadline (DeadlineExceeded). One bad picture fails
-alone, as a `Failed` in its place.
+A request is admitted whole or not at all (QueueFull); when it is cancelled, what waits of it leaves. One bad picture
+fails alone, as a `Failed` in its place.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.engine.batcher import Batch, Batcher
-from dualsight.errors import DeadlineExceeded, ImageError, UnreadableImage
+from dualsight.engine.batcher import Batcher
+from dualsight.engine.turns import TurnPool
+from dualsight.errors import ImageError, UnreadableImage
 from dualsight.image.frame import Frame
 from dualsight.image.prepare import normalise_all
 from dualsight.image.reading import Reading, Window
@@ -57,7 +57,7 @@ class Service:
         self.limits = limits
         self._metrics = metrics
         # more threads than cores: one slow picture must not stop those behind it
-        self._decoders = ThreadPoolExecutor(max(4, n_cores()), "dualsight-decode")
+        self._workers = TurnPool(max(4, n_cores()), "dualsight-work")
         self._engine = ThreadPoolExecutor(1, "dualsight-engine")
         preprocessing = model.config.preprocessing
         self._room = np.empty((MAX_IMAGES, 3, preprocessing.height, preprocessing.width), np.float32)
@@ -66,14 +66,14 @@ class Service:
             self._engine,
             max_batch=MAX_IMAGES,
             max_items=limits.queued_images,
-            on_batch=partial(self._count, "image"),
+            on_batch=partial(metrics.count_batch, "image"),
         )
         self._texts: Batcher[str, Vector] = Batcher(
             lambda texts: list(model.encode_text(texts)),
             self._engine,
             max_batch=MAX_TEXTS,
             max_items=limits.queued_texts,
-            on_batch=partial(self._count, "text"),
+            on_batch=partial(metrics.count_batch, "text"),
         )
 
     async def warm_up(self) -> None:
@@ -90,7 +90,7 @@ class Service:
         """Waits for what is being computed, and ends the threads."""
         await self._images.drain()
         await self._texts.drain()
-        self._decoders.shutdown(cancel_futures=True)
+        self._workers.close()
         self._engine.shutdown()
 
     async def embed_images(
@@ -105,15 +105,14 @@ class Service:
         """What `Model.embed` gives for these pictures, whoever else asks at the time.
 
         pictures: by the index that results and errors name them with. per: "image" or "frame".
-        Raises RequestTooLarge, QueueFull or DeadlineExceeded for the request as a whole.
+        Raises RequestTooLarge or QueueFull for the request as a whole.
         """
         self.limits.check_images(len(pictures))
         reading = Reading(window=window, limits=self.limits.image)
         with self._images.admit(len(pictures), client) as encode, self._in_hand("image", len(pictures)):
-            async with self._deadline():
-                results = await _together(
-                    self._embed(i, picture, reading, standard, encode) for i, picture in pictures.items()
-                )
+            results = await _together(
+                self._embed(i, picture, reading, standard, encode, client) for i, picture in pictures.items()
+            )
         frames = [frame for result in results for frame in result]
         for frame in frames:
             if isinstance(frame, Failed):
@@ -123,13 +122,13 @@ class Service:
     async def embed_texts(self, texts: Sequence[str], *, client: str) -> Vector:
         """float32 [n, D] of unit length, one row a text.
 
-        Raises TextError for what is no text, and RequestTooLarge, QueueFull or DeadlineExceeded.
+        Raises TextError for what is no text, and RequestTooLarge or QueueFull.
         """
         self.limits.check_texts(texts)
+        if (remembered := self.model.recall_text(texts)) is not None:
+            return remembered
         with self._texts.admit(len(texts), client) as encode, self._in_hand("text", len(texts)):
-            async with self._deadline():
-                vectors = await _together(map(encode, texts))
-        return np.stack(vectors) if vectors else np.empty((0, self.model.config.dual.projection), np.float32)
+            return np.stack(await _together(map(encode, texts)))
 
     async def classify(
         self,
@@ -144,26 +143,28 @@ class Service:
         """What `Model.classify` gives for these pictures. Raises as `embed_images` and `embed_texts` do."""
         self.limits.check_labels(len(labels))
         self.limits.check_texts([prompt for prompts in fill(templates, labels) for prompt in prompts])
-        images = asyncio.ensure_future(self.embed_images(dict(enumerate(pictures)), client=client, window=window))
-        try:
-            vectors = await self._embed_labels(labels, templates, client)
-            embedded = await images
-        finally:
-            images.cancel()
+        embedded: list[Embedded | Failed]
+        vectors: Vector
+        embedded, vectors = await _together(
+            (
+                self.embed_images(dict(enumerate(pictures)), client=client, window=window),
+                self._embed_labels(labels, templates, client),
+            )
+        )
         scale = self.model.logit_scale
         return [
             item if isinstance(item, Failed) else classify(item, labels, vectors, scale, multilabel=multilabel)
             for item in embedded
         ]
 
-    async def count_tokens(self, texts: Sequence[str]) -> int:
+    async def count_tokens(self, texts: Sequence[str], *, client: str) -> int:
         """How many tokens these texts are, start and end included."""
 
         def count() -> int:
             tokens = self.model.checkpoint.tokenizer(texts, context_length=self.model.config.dual.text.context_length)
             return int(tokens.attention_mask.sum())
 
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, count) if texts else 0
+        return await self._workers.run(count, client) if texts else 0
 
     async def _embed_labels(self, labels: Sequence[str], templates: Sequence[str], client: str) -> Vector:
         prompts = [prompt for prompts in fill(templates, labels) for prompt in prompts]
@@ -171,14 +172,21 @@ class Service:
         return label_embeddings(labels, templates, lambda _: vectors)
 
     async def _embed(
-        self, index: int, picture: Picture, reading: Reading, standard: Standardisation, encode: Encode
+        self,
+        index: int,
+        picture: Picture,
+        reading: Reading,
+        standard: Standardisation,
+        encode: Encode,
+        client: str,
     ) -> list[Embedded | Failed]:
         """The frames of one picture, a few at a time; those before a failure, then the failure."""
         source = f"image {index}"
         frames = resized_frames(picture, reading, self.model.config.preprocessing, standard, source=source)
         done: list[Embedded | Failed] = []
         try:
-            while some := await self._decode(partial(list, islice(frames, FRAMES_AT_A_TIME))):
+            some: list[Frame]
+            while some := await self.run("decode", partial(list, islice(frames, FRAMES_AT_A_TIME)), client=client):
                 vectors = await _together(encode(frame.pixels) for frame in some)
                 done += map(partial(_embedded, index), some, vectors)
                 if some[-1].frame_index == some[-1].n_frames - 1:
@@ -189,19 +197,19 @@ class Service:
             done.append(Failed(index=index, source=source, error=error))
         return done
 
-    async def _decode(self, work: Callable[[], list[Frame]]) -> list[Frame]:
-        started = time.monotonic()
-        frames = await asyncio.get_running_loop().run_in_executor(self._decoders, work)
-        self._metrics.stage_seconds.labels("decode").observe(time.monotonic() - started)
-        return frames
+    async def run(self, stage: str, work: Callable[[], R], *, client: str) -> R:
+        """What `work` returns, in one of the threads for all but the engine, once it is the client's turn."""
+
+        def timed() -> R:
+            with self._metrics.stage_seconds.labels(stage).time():
+                return work()
+
+        return await self._workers.run(timed, client)
 
     def _encode_images(self, pictures: list[Pixels]) -> list[Vector]:
         """In the engine's thread, the only one that touches `_room`."""
         pixels = normalise_all(pictures, self.model.config.preprocessing, self._room)
         return list(self.model.engine.encode_images(pixels))
-
-    def _count(self, kind: str, batch: Batch) -> None:
-        self._metrics.count_batch(kind, batch)
 
     @contextmanager
     def _in_hand(self, kind: str, n: int) -> Iterator[None]:
@@ -211,18 +219,6 @@ class Service:
             yield
         finally:
             gauge.dec(n)
-
-    @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        """Raises DeadlineExceeded where the block takes too long; what it waits for leaves the queue."""
-        try:
-            async with asyncio.timeout(self.limits.deadline_s):
-                yield
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"no answer within {self.limits.deadline_s:g} s",
-                hint="fewer images a request, or a longer --deadline-s",
-            ) from None
 
 
 def _embedded(index: int, frame: Frame, vector: Vector) -> Embedded:
@@ -236,11 +232,13 @@ def _embedded(index: int, frame: Frame, vector: Vector) -> Embedded:
     )
 
 
-async def _together(work: Iterable[Awaitable[R]]) -> list[R]:
-    """All results, in order. When one fails, the others are cancelled: nobody awaits them."""
+async def _together(work: Iterable[Awaitable[Any]]) -> list[Any]:
+    """All results, in order. When one fails, the others are cancelled, and have given back what they held."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

@@ -29,6 +29,14 @@ def zeroshot_label_examples(
     return [value for value in _matching(list(values), regex) if value]
 
 
+def label_groups() -> dict[str, list[str]]:
+    """The labels by what they have in common, "modality body_part view"; those of one group can be compared."""
+    groups: dict[str, list[str]] = {}
+    for row in _rows():
+        groups.setdefault(f"{row['modality']} {row['body_part']} {row['view']}".strip(), []).append(row["text"])
+    return groups
+
+
 @cache
 def _rows() -> tuple[dict[str, str], ...]:
     return tuple(csv.DictReader(files(__package__).joinpath("labels.csv").read_text("utf-8").splitlines()))

@@ -6,13 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
+from mcp.server.mcpserver import Image as McpImage
 from pydantic import Field
 
 from dualsight.errors import TextError
+from dualsight.image.reading import Reading
+from dualsight.interface.explained import MethodName, map_row, overlay_png
 from dualsight.interface.http.limits import ServerLimits
+from dualsight.interface.http.pictures import one_frame
+from dualsight.interface.index_view import visible_columns
 from dualsight.interface.mcp.roots import Roots
+from dualsight.store.index import Index
 from dualsight.task.embed import Failed
+from dualsight.task.explain.explain import explain_frame, label_target
 from dualsight.task.model import Model
+from dualsight.text.prompts import check_labels
 
 if TYPE_CHECKING:
     from dualsight.learn.adapt.adapter import Adapter  # needs scikit-learn; a server without adapters does not
@@ -56,23 +64,27 @@ class ModelDescription:
     logit_scale: float
     roots: list[str]
     heads: list[str]
+    index_columns: dict[str, str]
 
 
 class PictureTools:
     """A model's answers about files below the roots. Methods are the tools; their docstrings are for agents."""
 
-    def __init__(self, model: Model, roots: Roots, heads: Mapping[str, Adapter] | None = None) -> None:
-        """heads: adapters by name. Raises AdapterError for one that was made for another model."""
+    def __init__(
+        self, model: Model, roots: Roots, heads: Mapping[str, Adapter] | None = None, index: Index | None = None
+    ) -> None:
+        """heads: adapters by name. index: whose columns are described. Raises AdapterError for another model's head."""
         self._model = model
         self._roots = roots
         self._heads = heads or {}
+        self._index = index
         for adapter in self._heads.values():
             adapter.check_model(model)
 
     @property
     def tools(self) -> tuple[Callable[..., Any], ...]:
         """What an agent may call."""
-        always = (self.zeroshot_classify, self.embed_image, self.describe_model)
+        always = (self.zeroshot_classify, self.embed_image, self.explain_image, self.describe_model)
         return (*always, self.adapter_classify) if self._heads else always
 
     def zeroshot_classify(self, file_path: FilePath, labels: Labels) -> dict[str, float]:
@@ -115,6 +127,45 @@ class PictureTools:
             fingerprint=self._model.fingerprint,
         )
 
+    def explain_image(
+        self,
+        file_path: FilePath,
+        labels: Annotated[list[str], Field(min_length=1, description="a map for each, against the others")],
+        against: Annotated[str | None, Field(description="explain each label against this one instead")] = None,
+        method: Annotated[MethodName, Field(description="grad-cam is the quickest")] = "multi-scale",
+        frame_index: Annotated[int | None, Field(ge=0, description="from 0; the middle one without it")] = None,
+    ) -> list[McpImage | dict[str, Any]]:
+        """Where in a picture the similarity with each label comes from: the picture with heat maps, and numbers.
+
+        Warm colours speak for the label, blue ones against it. A map shows what moves this model's answer, not what is
+        there. Use the labels that zeroshot_classify was asked with. Research software: never a diagnosis.
+        """
+        check_labels(labels)
+        limits = ServerLimits()
+        item = self._roots.item(file_path)
+        frame = one_frame(item.frames(Reading()), frame_index, source=item.name)
+        limits.check_maps(len(labels), frame.pixels.shape[0] * frame.pixels.shape[1])
+        explanations = [
+            explain_frame(
+                self._model,
+                frame,
+                label_target(
+                    self._model,
+                    label,
+                    against=[other for other in labels if other != label] if against is None else against,
+                ),
+                method=method,
+            )
+            for label in labels
+        ]
+        facts = {
+            "frame_index": frame.frame_index,
+            "n_frames": frame.n_frames,
+            "notice": self._model.notice,
+            "maps": [map_row(explanation) for explanation in explanations],
+        }
+        return [McpImage(data=overlay_png(explanations), format="png"), facts]
+
     def describe_model(self) -> ModelDescription:
         """Which model answers, what to say with its answers (notice), and below which folders files are opened."""
         dual = self._model.config.dual
@@ -127,4 +178,5 @@ class PictureTools:
             logit_scale=self._model.logit_scale,
             roots=[str(folder) for folder in self._roots.folders],
             heads=list(self._heads),
+            index_columns={} if self._index is None else dict(visible_columns(self._index)),
         )

@@ -28,6 +28,11 @@ class Roots:
                 return Item(name=file_path, content=path)
         raise UnreadableImage("is no file in a folder that this server may read", source=file_path, hint=self._hint)
 
+    def holds(self, path: str) -> bool:
+        """Whether a path, links followed, is that of a file below a root."""
+        resolved = _resolved(Path(path))
+        return resolved is not None and self._hold(resolved)
+
     def _hold(self, path: Path) -> bool:
         is_below = any(path.is_relative_to(folder) for folder in self.folders)
         return is_below and os.path.isfile(path)  # noqa: PTH113 - False where a folder on the way cannot be searched

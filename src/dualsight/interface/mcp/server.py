@@ -19,8 +19,8 @@ from starlette.applications import Starlette
 
 from dualsight import __version__
 from dualsight.errors import ConfigError, DualsightError
+from dualsight.interface.http.connection import Connection
 from dualsight.interface.http.keys import KeyCheck, KeyFile
-from dualsight.interface.http.slow_heads import TimedHeads
 
 CONNECTIONS = 64
 GRACE_S = 10  # for calls in hand, once it is told to stop
@@ -80,7 +80,7 @@ def serve_http(server: MCPServer[None], *, host: str, port: int, keys: Path | No
     print(f"listening on http://{shown}:{listener.getsockname()[1]}/mcp", file=sys.stderr, flush=True)
     config = uvicorn.Config(
         app,
-        http=TimedHeads,
+        http=Connection,
         ws="none",
         log_level="warning",
         access_log=False,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,6 +47,23 @@ def test_without_the_extra_its_command_is_named(run, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 1 and "pip install 'dualsight[serve]'" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["serve", "mcp"])
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_torch_s_threads_sleep_while_they_wait(
+    run, monkeypatch: pytest.MonkeyPatch, command: str, before: str | None, after: str
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", before or "")
+    if before is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert run(command, "--model", "nowhere").exit_code == 1
+    assert os.environ["OMP_WAIT_POLICY"] == after
+
+
+def test_the_commands_leave_torch_to_be_told_first() -> None:
+    code = "import sys, dualsight.interface.cli.serve, dualsight.interface.cli.mcp; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "server.example"])  # noqa: S104 - not bound
 def test_beyond_this_machine_a_key_file_is_needed(host: str, tmp_path: Path, weights: Path) -> None:
     settings = Settings(model=str(weights))
@@ -63,6 +82,7 @@ def test_beyond_this_machine_a_key_file_is_needed(host: str, tmp_path: Path, wei
         (["--tls-cert", "a.pem", "--tls-key", "b.pem"], "a.pem"),
         (["--max-images", "300"], "queue"),
         (["--model", "nowhere"], "nowhere"),
+        (["--index", "nowhere"], "no index is here"),
         (["--adapter", "nowhere"], "nowhere"),
         (["--host", "no.such.host.invalid", "--insecure"], "cannot be listened on"),
     ],

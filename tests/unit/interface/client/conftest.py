@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -11,6 +12,8 @@ import uvicorn
 import dualsight
 from dualsight.interface.http.app import Settings, create_app
 from dualsight.interface.http.keys import add_key, as_text, new_key
+
+SAMPLES = Path(__file__).parents[4] / "samples/real"
 
 
 class InThread(uvicorn.Server):
@@ -31,11 +34,21 @@ def key() -> str:
 
 
 @pytest.fixture(scope="module")
-def served(key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its address; it asks for `key`."""
+def index(model: dualsight.Model, tmp_path_factory: pytest.TempPathFactory) -> dualsight.Index:
+    """The samples' pictures."""
+    index = dualsight.Index.open(tmp_path_factory.mktemp("index") / "db", model=model)
+    index.add(SAMPLES)
+    return index
+
+
+@pytest.fixture(scope="module")
+def served(key: str, index: dualsight.Index, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Its address; it asks for `key`, and has the samples as its index."""
     keys = tmp_path_factory.mktemp("server") / "keys"
     keys.write_text(as_text(add_key({}, "tests", key)))
-    config = uvicorn.Config(create_app(Settings(keys=keys)), port=0, log_level="critical", lifespan="on")
+    config = uvicorn.Config(
+        create_app(Settings(keys=keys, index=index.folder)), port=0, log_level="critical", lifespan="on"
+    )
     listener = config.bind_socket()
     server = InThread(config)
     thread = threading.Thread(target=server.run, args=([listener],))

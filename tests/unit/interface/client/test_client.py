@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 import socket
 import sys
 import time
@@ -18,12 +19,14 @@ import dualsight
 from dualsight import AsyncClient, Client
 from dualsight.errors import ConfigError, MissingExtra, ServiceError, TextError, UnreadableImage
 from dualsight.image.reading import Reading
+from dualsight.store.query import Query
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Embedded, Failed
 
 SAMPLES = Path(__file__).parents[4] / "samples/real"
 CHEST, CT = SAMPLES / "chest-x-ray.png", SAMPLES / "ct-head.dcm"
 CINE = Path(__file__).parents[3] / "data/images/pydicom/SC_rgb_rle_2frame.dcm"
+BRAIN = Reading(window="brain")
 LABELS = ["pneumonia", "no finding", "pleural effusion"]
 
 
@@ -97,6 +100,69 @@ def test_probabilities_are_the_model_s(client: Client, model: dualsight.Model) -
             assert a.probabilities == pytest.approx(b.probabilities, abs=1e-5)
 
 
+def test_hits_are_the_index_s(client: Client, index: dualsight.Index) -> None:
+    ours, theirs = client.search("chest x-ray", k=2), index.search("chest x-ray", k=2)
+    assert ours.column("source") == theirs.column("source") and ours.n_rows == theirs.n_rows == len(index)
+    assert ours.scores == pytest.approx(theirs.scores, abs=1e-5) and ours.is_exact
+    query = Query(texts=("chest",), images=(CHEST, [CT]), unlike=("skin",), image_weight=0.7, reading=BRAIN)
+    options = {"where": "rows > 10", "per": "study"}
+    ours, theirs = client.search(query=query, **options), index.search(query=query, **options)  # type: ignore[arg-type]
+    assert ours.column("source") == theirs.column("source")
+    assert ours.scores == pytest.approx(theirs.scores, abs=1e-5)
+    none = client.search("chest", where="modality = 'none such'")
+    assert len(none) == 0 and none.scores == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        None,
+        Query(volumes=(CT,)),
+        Query(vector=np.ones(128, np.float32)),
+        Query(texts=("a",), reading=Reading(plane="axial")),
+    ],
+)
+def test_what_a_server_cannot_look_for_is_told_here(client: Client, query: Query | None) -> None:
+    with pytest.raises(ConfigError):
+        client.search(query=query)
+
+
+def test_a_search_s_mistakes_are_told(client: Client) -> None:
+    with pytest.raises(UnreadableImage, match="/no/such/file"):
+        client.search(query=Query(images=("/no/such/file",)))
+    with pytest.raises(ServiceError, match="no column nothing") as caught:
+        client.search("chest", where="nothing = 1")
+    assert caught.value.status == 422 and "columns are" in caught.value.hint
+
+
+def test_an_explanation_is_python_s(client: Client, model: dualsight.Model) -> None:
+    ours = client.explain(CHEST, LABELS[:2], templates=["x-ray chest {label}"], method="grad-cam")
+    theirs = dualsight.explain(
+        model, CHEST, LABELS[0], against=LABELS[1], templates=["x-ray chest {label}"], method="grad-cam"
+    )
+    first, second = ours.maps
+    assert (first.label, first.against, first.unit) == (theirs.label, theirs.against, theirs.unit)
+    assert first.similarity == pytest.approx(theirs.similarity, abs=1e-5)
+    assert second.label == LABELS[1] and ours.notice == model.notice and ours.source == str(CHEST)
+    assert Image.open(io.BytesIO(ours.overlay)).format == "PNG"
+    frame = client.explain(CINE, ["a"], against="b", method="token-shares", frame_index=0)
+    assert (frame.frame_index, frame.n_frames, frame.maps[0].against) == (0, 2, ("b",))
+
+
+def test_an_explanation_s_mistakes_are_the_picture_s_or_the_text_s(client: Client) -> None:
+    with pytest.raises(UnreadableImage, match=r"broken\.png: ") as caught:
+        client.explain(dualsight.image.Item(name="broken.png", content=lambda: CHEST.read_bytes()[:100]), ["a"])
+    assert "image 0" not in str(caught.value)
+    with pytest.raises(UnreadableImage, match="no such file"):
+        client.explain("/no/such/file", ["a"])
+    with pytest.raises(UnreadableImage, match="no frame 7"):
+        client.explain(CHEST, ["a"], frame_index=7)
+    with pytest.raises(TextError):
+        client.explain(CHEST, ["a"], against="a")
+    with pytest.raises(ServiceError, match="method"):
+        client.explain(CHEST, ["a"], method="magic")
+
+
 def test_errors_are_the_model_s(client: Client) -> None:
     with pytest.raises(UnreadableImage, match=r"broken\.png: "):
         client.encode_image(dualsight.image.Item(name="broken.png", content=lambda: CHEST.read_bytes()[:100]))
@@ -135,6 +201,9 @@ def test_the_async_client_answers_the_same(served: str, key: str, client: Client
                 "Classification",
             ]
             same(await other.similarity(CHEST, LABELS), client.similarity(CHEST, LABELS))
+            assert (await other.search("chest")).column("source") == client.search("chest").column("source")
+            why = await other.explain(CHEST, ["a"], method="grad-cam")
+            assert why == client.explain(CHEST, ["a"], method="grad-cam")
             with pytest.raises(dualsight.errors.ImageError):
                 await other.classify(pictures, LABELS)
 
@@ -156,6 +225,10 @@ def test_methods_have_the_model_s_names_and_options() -> None:
             assert [p for p in ours if p in theirs] == [p for p in theirs if p in ours]
             assert set(theirs) - set(ours) <= {"pool", "per"} and set(ours) - set(theirs) <= {"batch_size"}
             assert all(ours[p].default == theirs[p].default for p in ours if p in theirs)
+    theirs = inspect.signature(dualsight.Index.search).parameters
+    for kind in (Client, AsyncClient):
+        ours = inspect.signature(kind.search).parameters
+        assert set(theirs) - set(ours) == {"rerank"} and all(ours[p].default == theirs[p].default for p in ours)
 
 
 def test_a_wrong_key_is_told_with_what_to_do(served: str, monkeypatch: pytest.MonkeyPatch) -> None:

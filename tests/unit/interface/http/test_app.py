@@ -56,13 +56,35 @@ def test_numbers_name_no_client(ask: Ask) -> None:
 
 def test_openapi_has_every_route_and_no_page_that_loads_scripts(ask: Ask) -> None:
     document = ask("GET", "/openapi.json").json()
-    for path in ("/v1/embed", "/v1/classify", "/v1/similarity", "/v1/model", "/predict", "/score", "/v1/embeddings"):
-        assert path in document["paths"]
+    ours = {f"/v1/{name}" for name in ("embed", "classify", "similarity", "search", "explain", "model")}
+    theirs = {"/predict", "/encode", "/health", "/score", "/v1/embeddings", "/v1/models"}
+    assert set(document["paths"]) == ours | theirs | {"/livez", "/readyz", "/metrics"}
     assert set(document["paths"]["/v1/embed"]["post"]["requestBody"]["content"]) == {
         "application/json",
         "multipart/form-data",
     }
     assert ask("GET", "/docs").status_code == 404
+
+
+def test_every_example_of_openapi_is_answered(ask: Ask) -> None:
+    document = ask("GET", "/openapi.json").json()
+
+    def example(schema: dict[str, Any]) -> Any:
+        """The first example; of an object, those of its properties."""
+        if "$ref" in schema:
+            return example(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+        if "examples" in schema:
+            return schema["examples"][0]
+        return {name: example(part) for name, part in schema["properties"].items() if "examples" in part}
+
+    asked = []
+    for path, operations in document["paths"].items():
+        if "post" in operations:
+            body = example(operations["post"]["requestBody"]["content"]["application/json"]["schema"])
+            response = ask("POST", path, json=body)
+            assert response.status_code == (404 if path == "/v1/search" else 200), (path, body, response.text[:500])
+            asked.append(path)
+    assert len(asked) == 9 and "/v1/explain" in asked
 
 
 def test_an_adapter_answers_score(model: dualsight.Model, start: Start, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -145,3 +145,32 @@ def test_a_mistake_in_the_application_is_raised() -> None:
     with pytest.raises(RuntimeError, match="ours"):
         exchange = Exchange([b"{}"])
         run(reader(broken)(scope(), exchange.receive, exchange.send))
+
+
+def test_after_the_deadline_work_is_cancelled_and_the_client_told() -> None:
+    cancelled = []
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    exchange = Exchange([b"{}"])
+    hasty = BodyReader(endless, replace(LIMITS, deadline_s=0.05), Metrics())
+    run(hasty(scope(), exchange.receive, exchange.send))
+    assert cancelled == [True] and exchange.status == 504
+    assert b"no answer within 0.05 s" in exchange.sent[1]["body"]
+
+
+def test_an_answer_that_has_begun_is_not_cut_off() -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0.1)
+        await send({"type": "http.response.body", "body": b"whole"})
+
+    exchange = Exchange([b"{}"])
+    hasty = BodyReader(slow, replace(LIMITS, deadline_s=0.05), Metrics())
+    run(hasty(scope(), exchange.receive, exchange.send))
+    assert exchange.status == 200 and exchange.sent[1:] == [{"type": "http.response.body", "body": b"whole"}]

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import asyncio
+import base64
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message, Receive, Scope, Send
 
 from dualsight.errors import ConfigError
 from dualsight.interface.http.keys import (
+    KeyCheck,
     KeyFile,
     _means_this_machine,
     add_key,
     as_text,
+    is_below,
     is_loopback,
     new_key,
     read_hashes,
@@ -102,3 +107,50 @@ def test_the_host_means_this_machine_or_not(header: str, is_local: bool) -> None
 def test_loopback() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "::1", "localhost")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "", "127.0.0.1.example")))  # noqa: S104 - not bound
+
+
+async def _nothing() -> Message:
+    raise AssertionError("nothing is read before the key is known")
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization", "is_let_in"),
+    [
+        ("/ui/", "Basic {basic}", True),
+        ("/ui", "basic {basic}", True),
+        ("/ui/upload", "Basic {basic}", True),
+        ("/ui/", "Bearer {key}", False),
+        ("/ui/", "Basic {key}", False),
+        ("/ui/", "Basic {nameless}", False),
+        ("/ui/", "Basic é", False),
+        ("/ui/", "", False),
+        ("/uix", "Basic {basic}", False),
+        ("/v1/model", "Basic {basic}", False),
+        ("/v1/model", "Bearer {key}", True),
+    ],
+)
+def test_on_the_page_a_key_is_a_password(tmp_path: Path, path: str, authorization: str, is_let_in: bool) -> None:
+    key = new_key()
+    words = {
+        "key": key,
+        "basic": base64.b64encode(f"anybody:{key}".encode()).decode(),
+        "nameless": base64.b64encode(key.encode()).decode(),
+    }
+    sent: list[Message] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        sent.append({"client": scope["state"]["client"]})
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    check = KeyCheck(application, keys=KeyFile(write(tmp_path / "keys", ward7=key)), local_only=False)
+    value = authorization.format(**words).encode("latin-1")
+    headers = [(b"authorization", value)] if value else []
+    scope = {"type": "http", "path": path, "headers": headers, "client": ("127.0.0.1", 1)}
+    asyncio.run(check(scope, _nothing, send))
+    if is_let_in:
+        assert sent == [{"client": "ward7"}]
+        return
+    asked_for = dict(sent[0]["headers"])[b"www-authenticate"]
+    assert sent[0]["status"] == 401 and asked_for.startswith(b"Basic " if is_below("/ui", path) else b"Bearer")

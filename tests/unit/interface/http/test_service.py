@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import dualsight
-from dualsight.errors import DeadlineExceeded, QueueFull, TextError
+from dualsight.errors import QueueFull, TextError
 from dualsight.interface.http.limits import ServerLimits
 from dualsight.interface.http.metrics import Metrics
 from dualsight.interface.http.service import Service
@@ -63,14 +63,30 @@ def test_what_does_not_fit_is_refused_and_leaves_no_trace(model: dualsight.Model
     run(model, work, images=2, queued_images=3)
 
 
-def test_a_deadline_holds_and_its_work_leaves(model: dualsight.Model) -> None:
+def test_what_is_cancelled_leaves_at_once(model: dualsight.Model) -> None:
     async def work(service: Service) -> None:
-        with pytest.raises(DeadlineExceeded, match=r"0\.001 s"):
-            await service.embed_images({0: picture_png(1, 900, 900)}, client="a")
-        with pytest.raises(DeadlineExceeded):
-            await service.classify([picture_png(1, 900, 900)], ["a", "b"], client="a")
+        for asked in (
+            service.embed_images({i: picture_png(i, 900, 900) for i in range(8)}, client="a"),
+            service.classify([picture_png(1, 900, 900)], ["a", "b"], client="a"),
+        ):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asked, 0.001)
+            assert service._images.n_admitted == service._texts.n_admitted == 0
+        encoded = service._images.cost
+        await service._images.drain()
+        assert encoded.line() is None  # nothing was computed for nobody
 
-    run(model, work, deadline_s=0.001)
+    run(model, work)
+
+
+def test_texts_that_were_seen_before_wait_for_nothing(model: dualsight.Model) -> None:
+    async def work(service: Service) -> None:
+        first = await service.embed_texts(["a text", "another"], client="a")
+        service._engine.shutdown()  # whoever needed the engine now would fail
+        again = await service.embed_texts(["another", "a text"], client="a")
+        np.testing.assert_array_equal(again, first[::-1])
+
+    run(model, work)
 
 
 def test_a_bad_text_fails_the_request_and_no_other(model: dualsight.Model) -> None:

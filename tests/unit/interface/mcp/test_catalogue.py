@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from dualsight.errors import TextError
-from dualsight.interface.mcp.catalogue import zeroshot_label_examples
+from dualsight.interface.mcp.catalogue import label_groups, zeroshot_label_examples
 from dualsight.text.prompts import MODALITIES
 
 with files("dualsight.interface.mcp").joinpath("labels.csv").open(encoding="utf-8", newline="") as file:
@@ -53,3 +53,10 @@ def test_no_expression_takes_for_ever() -> None:
     started = time.monotonic()
     assert zeroshot_label_examples(regex="([a-z ]+)+[0-9]$") == []
     assert time.monotonic() - started < 10
+
+
+def test_groups_hold_every_label_once_beside_what_it_can_be_compared_with() -> None:
+    groups = label_groups()
+    assert sorted(label for labels in groups.values() for label in labels) == sorted(row["text"] for row in ROWS)
+    assert "x-ray chest anteroposterior Pneumonia" in groups["x-ray chest anteroposterior"]
+    assert all(len(labels) > 1 for labels in groups.values())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +14,16 @@ import anyio
 import numpy as np
 import pytest
 from mcp import Client
+from PIL import Image
 
 import dualsight
 from dualsight.errors import UnreadableImage
 from dualsight.interface.mcp.catalogue import zeroshot_label_examples
 from dualsight.interface.mcp.pictures import PictureTools
 from dualsight.interface.mcp.roots import Roots
+from dualsight.interface.mcp.search import IndexTools
 from dualsight.interface.mcp.server import build_server
+from request_files import picture_png
 
 SAMPLES = Path(__file__).parents[4] / "samples/real"
 CHEST = SAMPLES / "chest-x-ray.png"
@@ -29,10 +35,24 @@ def model() -> dualsight.Model:
     return dualsight.load()
 
 
-@pytest.fixture
-def call(model: dualsight.Model) -> Callable[..., Any]:
+@pytest.fixture(scope="module")
+def index(model: dualsight.Model, tmp_path_factory: pytest.TempPathFactory) -> dualsight.Index:
+    """The samples', and pictures that lie below no root, in a folder and in an archive."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "secret.png").write_bytes(picture_png(1))
+    with zipfile.ZipFile(elsewhere / "some.zip", "w") as archive:
+        archive.writestr("member.png", picture_png(2))
+    index = dualsight.Index.open(elsewhere / "db", model=model)
+    index.add([SAMPLES, elsewhere / "secret.png", elsewhere / "some.zip"], texts=["chest"])
+    return index
+
+
+@pytest.fixture(scope="module")
+def call(model: dualsight.Model, index: dualsight.Index) -> Callable[..., Any]:
     """`call(tool, **arguments)`: the SDK's result."""
-    server = build_server((zeroshot_label_examples, *PictureTools(model, Roots([SAMPLES])).tools), model.notice)
+    roots = Roots([SAMPLES])
+    tools = (*PictureTools(model, roots, index=index).tools, *IndexTools(index, roots).tools)
+    server = build_server((zeroshot_label_examples, *tools), model.notice)
 
     def call(tool: str, **arguments: object) -> Any:
         async def ask() -> Any:
@@ -65,8 +85,71 @@ def test_embedding_is_the_model_s(call, model: dualsight.Model) -> None:
     assert (answer["model"], answer["fingerprint"]) == ("demo", model.fingerprint)
 
 
+def test_an_explanation_is_a_picture_and_numbers(call, model: dualsight.Model) -> None:
+    result = call("explain_image", file_path=CHEST.name, labels=LABELS, method="grad-cam")
+    picture, numbers = result.content
+    assert picture.type == "image" and picture.mime_type == "image/png"
+    shown = Image.open(io.BytesIO(base64.b64decode(picture.data)))
+    assert shown.format == "PNG" and not shown.info
+    facts = json.loads(numbers.text)
+    assert facts["notice"] == model.notice
+    expected = dualsight.explain(model, CHEST, LABELS[0], against=LABELS[1], method="grad-cam")
+    assert [row["label"] for row in facts["maps"]] == LABELS and facts["maps"][0]["against"] == LABELS[1:]
+    assert facts["maps"][0]["similarity"] == pytest.approx(expected.similarity, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"labels": ["a", "a"]}, "twice"),
+        ({"labels": ["a"], "against": "a"}, "against itself"),
+        ({"labels": []}, "labels"),
+        ({"labels": [f"label {i}" for i in range(9)]}, "9 maps"),
+        ({"labels": ["a"], "method": "magic"}, "method"),
+        ({"labels": ["a"], "frame_index": 5}, "no frame 5"),
+        ({"labels": ["a"], "file_path": "/etc/passwd"}, "no file in a folder"),
+    ],
+)
+def test_what_cannot_be_explained_is_told(call, arguments: dict[str, Any], said: str) -> None:
+    assert said in told(call("explain_image", **{"file_path": CHEST.name, **arguments}))
+
+
+def test_hits_are_the_index_s_and_open_below_the_roots_alone(call, index: dualsight.Index) -> None:
+    answer = call("search_images", text="chest x-ray", k=50).structured_content
+    expected = index.search("chest x-ray", k=50)
+    assert answer["n_rows"] == len(index)
+    assert [hit["source"] for hit in answer["hits"]] == expected.column("source")
+    assert [hit["score"] for hit in answer["hits"]] == pytest.approx(expected.scores)
+    for name, path in (("secret.png", None), ("member.png", None), (CHEST.name, str(CHEST))):
+        assert [hit["file_path"] for hit in answer["hits"] if hit["source"].endswith(name)] == [path]
+    assert not call("embed_image", file_path=str(CHEST)).is_error
+    assert all("path" not in hit["fields"] for hit in answer["hits"])
+
+
+def test_a_picture_finds_itself_among_those_that_a_filter_leaves(call) -> None:
+    options = {"file_path": "ct-head.dcm", "where": "modality = 'CT'", "unlike": "skin", "k": 1}
+    (hit,) = call("search_images", **options).structured_content["hits"]
+    assert Path(hit["source"]).name == "ct-head.dcm" and hit["fields"]["modality"] == "CT"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "nothing to look for"),
+        ({"text": "a", "where": "path like '/%'"}, "no column path"),
+        ({"text": "a", "where": "1 = 1"}, "a column is missing"),
+        ({"text": "a", "k": 0}, "k"),
+        ({"file_path": "../../pyproject.toml"}, "no file in a folder"),
+        ({"text": "a" * 5000}, "characters"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_told(call, arguments: dict[str, Any], said: str) -> None:
+    assert said in told(call("search_images", **arguments))
+
+
 def test_description_says_where_and_what(call, model: dualsight.Model) -> None:
     answer = call("describe_model").structured_content
+    assert answer["index_columns"]["modality"] == "text" and "path" not in answer["index_columns"]
     assert answer["roots"] == [str(SAMPLES.resolve())] and answer["notice"] == model.notice
     assert answer["embedding_size"] == model.config.dual.projection
 
@@ -124,6 +207,7 @@ def test_tools_are_read_only_and_described(model: dualsight.Model) -> None:
         "zeroshot_label_examples",
         "zeroshot_classify",
         "embed_image",
+        "explain_image",
         "describe_model",
     }
     assert model.notice in instructions and "no output is a diagnosis" in instructions
