@@ -38,9 +38,9 @@ def draw_overlay(explanations: Sequence[Explanation]) -> RGB:
     if not explanations:
         raise ValueError("no map to draw")
     first = explanations[0]
-    size = _panel_size(first.frame.pixels.shape[:2])
-    picture = Image.fromarray(np.ascontiguousarray(first.frame.pixels)).resize(size, Image.Resampling.BICUBIC)
-    reach = max(float(np.abs(explanation.map).max()) for explanation in explanations) or 1.0
+    picture = _panel(first)
+    size = picture.size
+    reach = reach_of(*explanations)
     panels = [picture] + [Image.fromarray(blend(picture, _sized(e.map, size), reach)) for e in explanations]
     titles = [_wrapped(["picture"], size[0])] + [_wrapped(_title(e), size[0]) for e in explanations]
     width = len(panels) * (size[0] + MARGIN) + MARGIN
@@ -59,6 +59,23 @@ def draw_overlay(explanations: Sequence[Explanation]) -> RGB:
     return np.asarray(sheet)
 
 
+def draw_map(explanation: Explanation) -> RGB:
+    """uint8 [h, w, 3]: the picture under one map, without words; its scale is `draw_scale` up to `reach_of` it."""
+    picture = _panel(explanation)
+    return blend(picture, _sized(explanation.map, picture.size), reach_of(explanation))
+
+
+def draw_scale(width: int) -> RGB:
+    """uint8 [h, width, 3]: the colours from strongest against to strongest for, as they look over mid grey."""
+    steps = np.repeat(np.linspace(-1, 1, width, dtype=np.float32)[None], BAR, axis=0)
+    return blend(Image.new("L", (width, BAR), 128), steps, 1.0)
+
+
+def reach_of(*explanations: Explanation) -> float:
+    """The magnitude that has full colour: the greatest of all the maps."""
+    return max(float(np.abs(explanation.map).max()) for explanation in explanations) or 1.0
+
+
 def blend(picture: Image.Image, values: NDArray[np.float32], reach: float) -> RGB:
     """uint8 [H, W, 3]: the picture in grey under heat [H, W] of its own size; full colour at a magnitude of `reach`."""
     grey = np.asarray(picture.convert("L"), np.float32)[..., None]
@@ -73,6 +90,12 @@ def _coloured(parts: NDArray[np.float32]) -> NDArray[np.float32]:
     places = np.array([-1, -0.5, 0, 0, 0.5, 1], np.float32)
     places[3] = 1e-6  # the colour changes its side at zero, where nothing of it is seen
     return np.stack([np.interp(parts, places, anchors[:, c]) for c in range(3)], axis=-1).astype(np.float32)
+
+
+def _panel(explanation: Explanation) -> Image.Image:
+    """The picture in the size that it is drawn in."""
+    pixels = np.ascontiguousarray(explanation.frame.pixels)
+    return Image.fromarray(pixels).resize(_panel_size(pixels.shape[:2]), Image.Resampling.BICUBIC)
 
 
 def _panel_size(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -122,9 +145,7 @@ def _draw_scale(
     sheet: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, int], width: int, reach: float, unit: str
 ) -> None:
     """A bar from -reach to reach as it looks over mid grey, with its ends, its zero and its unit."""
-    steps = np.repeat(np.linspace(-reach, reach, width, dtype=np.float32)[None], BAR, axis=0)
-    bar = blend(Image.new("L", (width, BAR), 128), steps, reach)
-    sheet.paste(Image.fromarray(bar), at)
+    sheet.paste(Image.fromarray(draw_scale(width)), at)
     below = at[1] + BAR + 2
     draw.text((at[0], below), f"{-reach:.2g}", fill=INK, font=_font())
     draw.text((at[0] + width // 2, below), f"0  {unit}", fill=INK, font=_font(), anchor="ma")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dualsight.image.frame import Frame
-from dualsight.interface.overlay import LONGEST, SHORTEST, blend, draw_overlay
+from dualsight.interface.overlay import LONGEST, SHORTEST, blend, draw_map, draw_overlay, draw_scale, reach_of
 from dualsight.task.explain.explain import Explanation
 from dualsight.task.explain.geometry import Box
 
@@ -62,3 +62,15 @@ def test_all_that_must_be_said_takes_room() -> None:
     assert longer.shape[0] > one.shape[0]
     with pytest.raises(ValueError, match="no map"):
         draw_overlay([])
+
+
+def test_a_map_alone_has_the_colours_of_its_scale() -> None:
+    values = np.zeros((400, 500), np.float32)
+    values[100:300, :200], values[100:300, 300:] = -0.02, 0.02
+    found = explanation(400, 500, values)
+    assert reach_of(found) == np.float32(0.02) and reach_of(explanation(9, 9, np.zeros((9, 9), np.float32))) == 1.0
+    drawn, scale = draw_map(found), draw_scale(300)
+    assert drawn.shape == (400, 500, 3)
+    for place, end in ((100, 0), (400, -1)):  # the same hue, over another grey
+        assert np.argmax(drawn[200, place]) == np.argmax(scale[0, end])
+    assert np.ptp(drawn[10, 10].astype(int)) == 0

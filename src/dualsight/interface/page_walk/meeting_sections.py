@@ -16,7 +16,7 @@ def text_section(report: Report) -> str:
     """Each text as tokens, mask, pooled position and vector."""
     encoder = report.table.text
     if encoder is None or not report.texts:
-        return section("words", "text", "Words", "No text was given", "<p>Add <code>--text</code> to see one walk.</p>")
+        return section("words", "text", "Words", "No text was given", "<p>Give one to see it walk.</p>")
     sight = (
         "each sees the ones before it"
         if encoder.autoregressive
@@ -53,7 +53,9 @@ def _text(walk: TextWalk, encoder: TextTable) -> str:
             f"{count(encoder.width)} numbers of position {walk.pooled} × a matrix, scaled to length 1: "
             f"the text’s embedding, {count(len(walk.embedding))} numbers",
         )
-        + statistics("States of the tokens after the last layer", [("hidden states", walk.hidden)])
+        + statistics(
+            f"States of the tokens of “{words(walk.text)}” after the last layer", [("hidden states", walk.hidden)]
+        )
         + "</div></article>"
     )
 
@@ -72,9 +74,7 @@ def _chip(position: int, piece: str, walk: TextWalk) -> str:
 def meeting_section(report: Report) -> str:
     """Cosines, logits, probabilities, and where the best one comes from."""
     if not report.matches or report.image is None or report.logit_scale is None:
-        return section(
-            "meeting", "both", "Meeting", "Nothing to compare", "<p>Add <code>--text</code> to compare with it.</p>"
-        )
+        return section("meeting", "both", "Meeting", "Nothing to compare", "<p>Give a text to compare with.</p>")
     ranked = sorted(report.matches, key=lambda match: -match.softmax)
     best = ranked[0]
     text = next(walk for walk in report.texts if walk.text == best.text)

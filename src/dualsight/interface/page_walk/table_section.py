@@ -10,13 +10,13 @@ from dualsight.model.cost import PARTS
 from dualsight.task.inspect.table import ImageTable, ModelTable, StageRow
 
 
-def tables_section(model: ModelTable) -> str:
-    """The article's table, where the work goes, and the whole model."""
+def tables_section(model: ModelTable, name: str = "tables") -> str:
+    """The article's table, where the work goes, and the whole model. name: of the section, once in a page."""
     image = model.image
     padding = 2 * (image.padded_macs - image.total.macs)
     saved = f" Padding the grids to whole windows would add {billions(padding)} GFLOP." if padding else ""
     return section(
-        "tables",
+        name,
         "both",
         "In numbers",
         "What the two encoders are made of",

@@ -31,25 +31,42 @@ def html_page(report: Report) -> str:
     """The page itself. Raises ValueError for a report without a picture."""
     if report.image is None:
         raise ValueError("the page shows a picture's walk, and the report has none")
-    style = (resources.files("dualsight.interface.page_walk") / "style.css").read_text(encoding="utf-8")
-    body = "".join(
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>A walk through {words(report.name)} – dualsight</title><style>{style()}</style></head>"
+        f'<body class="walk">{_header(report, report.image)}<main>{_sections(report, report.image)}</main>'
+        f'<footer><p class="soft">Made by <code>dualsight inspect</code>. {RESEARCH} '
+        "The page holds the picture it was made from: share it only where you may share the picture.</p></footer>"
+        "</body></html>"
+    )
+
+
+def html_part(report: Report) -> str:
+    """The walk for a page that has a head of its own: inside an element of class `walk`, beside `style()`.
+
+    Raises ValueError for a report without a picture.
+    """
+    if report.image is None:
+        raise ValueError("a walk is that of a picture, and the report has none")
+    return _route(report, report.image) + _sections(report, report.image)
+
+
+def style() -> str:
+    """The style sheet of everything inside an element of class `walk`."""
+    return (resources.files("dualsight.interface.page_walk") / "style.css").read_text(encoding="utf-8")
+
+
+def _sections(report: Report, walk: ImageWalk) -> str:
+    return "".join(
         (
-            picture_section(report.image, report.table.image),
-            stages_section(report.image, report.table.image),
-            pooling_section(report.image),
+            picture_section(walk, report.table.image),
+            stages_section(walk, report.table.image),
+            pooling_section(walk),
             text_section(report),
             meeting_section(report),
             tables_section(report.table),
         )
-    )
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>A walk through {words(report.name)} – dualsight</title><style>{style}</style></head>"
-        f"<body>{_header(report, report.image)}<main>{body}</main>"
-        f'<footer><p class="soft">Made by <code>dualsight inspect</code>. {RESEARCH} '
-        "The page holds the picture it was made from: share it only where you may share the picture.</p></footer>"
-        "</body></html>"
     )
 
 

@@ -76,21 +76,22 @@ class Thresholds:
         return json.dumps({"dualsight_thresholds": VERSION, **asdict(self)}, ensure_ascii=False, indent=2) + "\n"
 
 
-def read_thresholds(path: Path) -> Thresholds:
-    """What `Thresholds.to_json` wrote. Raises ConfigError for anything else."""
+def read_thresholds(path: Path, *, name: str | None = None) -> Thresholds:
+    """What `Thresholds.to_json` wrote. name: what to call the file. Raises ConfigError for anything else."""
+    name = str(path) if name is None else name
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})", hint=HINT) from error
+        raise ConfigError(f"{name}: cannot be read ({error.strerror or error})", hint=HINT) from error
     except ValueError as error:
-        raise ConfigError(f"{path}: no JSON text", hint=HINT) from error
+        raise ConfigError(f"{name}: no JSON text", hint=HINT) from error
     version = document.pop("dualsight_thresholds", None) if isinstance(document, dict) else None
     if version != VERSION:
-        raise ConfigError(f"{path}: no thresholds of version {VERSION}", hint=HINT)
+        raise ConfigError(f"{name}: no thresholds of version {VERSION}", hint=HINT)
     try:
         return _thresholds(document)
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: damaged thresholds ({type(error).__name__}: {error})", hint=HINT) from error
+        raise ConfigError(f"{name}: damaged thresholds ({type(error).__name__}: {error})", hint=HINT) from error
 
 
 def _thresholds(document: dict[str, Any]) -> Thresholds:

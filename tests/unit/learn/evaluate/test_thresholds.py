@@ -103,3 +103,10 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path, content: bytes) -> None
     path.write_bytes(content)
     with pytest.raises(ConfigError):
         read_thresholds(path)
+
+
+def test_the_file_is_called_what_its_user_calls_it(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match=r"^mine\.json: "):
+        read_thresholds(path, name="mine.json")

@@ -1,0 +1,58 @@
+"""`dualsight ui`: the page, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualsight.interface.cli.options import ModelName
+from dualsight.interface.cli.stderr import show_line
+
+IndexOption = Annotated[
+    Path | None,
+    typer.Option("--index", metavar="DB", help="the page searches this index; who sees the page sees its pictures"),
+]
+
+
+def ui(
+    model: ModelName = "demo",
+    index: IndexOption = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
+    max_file_mb: Annotated[int, typer.Option("--max-file-mb", min=1, max=2048, help="of a file that is dropped")] = 64,
+) -> None:
+    """Open a page on this machine: classify, compare, search and look inside, without code. Never a diagnosis.
+
+    Others cannot reach it, and it asks nothing of other machines. `dualsight serve --ui` has it beside the server's
+    routes.
+
+    \b
+    Example:
+      dualsight ui --index archive.db
+    """
+    need_page()
+    from dualsight.interface.http.app import Settings
+    from dualsight.interface.http.limits import ServerLimits
+    from dualsight.interface.http.run import Place, check, serve
+
+    limits = ServerLimits(body_bytes=max_file_mb << 20, bodies_bytes=max(512, 4 * max_file_mb) << 20)
+    settings = Settings(model=model, page=True, index=index, limits=limits)
+    place = Place(port=port)
+    check(place, settings, insecure=False)
+    if port:
+        show_line(f"the page: http://{place.host}:{port}/ui (Ctrl-C ends it)")
+    serve(place, settings)
+
+
+def need_page() -> None:
+    """Raises MissingExtra where the page's libraries are not installed."""
+    try:
+        import fastapi  # noqa: F401
+        import gradio  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        from dualsight.errors import MissingExtra
+
+        raise MissingExtra(f"the page needs {error.name}", hint="pip install 'dualsight[ui]'") from None
