@@ -20,17 +20,21 @@ setup: .venv/.ready-dev
 	$(PIP) --group test --group lint
 	@touch $@
 
-.venv/.orthanc: tests/e2e/unpack_orthanc.sh | .venv/.pip
-	@tests/e2e/unpack_orthanc.sh .venv/orthanc && touch $@ || \
+.venv/.orthanc: tests/unpack_debian.sh | .venv/.pip
+	@tests/unpack_debian.sh .venv/orthanc orthanc orthanc-dicomweb && touch $@ || \
 		echo 'no Orthanc from Debian here: for tests/e2e/test_orthanc.py install it with its DICOMweb plugin' >&2
+
+.venv/.chromium: tests/unpack_debian.sh | .venv/.pip
+	@tests/unpack_debian.sh .venv/chromium chromium fonts-liberation && touch $@ || \
+		echo 'no Chromium from Debian here: for tests/browser/ install it as `chromium`' >&2
 
 demo: .venv/.ready  ## the main job on samples/: prints and plots its predictions
 	$(BIN)/dualsight demo
 
-test: .venv/.ready-dev .venv/.orthanc  ## what CI runs
+test: .venv/.ready-dev .venv/.orthanc .venv/.chromium  ## what CI runs
 	$(BIN)/python -m pytest -m 'not slow'
 
-test-full: .venv/.ready-dev .venv/.orthanc  ## with the long ones: minutes, gigabytes
+test-full: .venv/.ready-dev .venv/.orthanc .venv/.chromium  ## with the long ones: minutes, gigabytes
 	$(PIP) --group bench
 	$(BIN)/python -m pytest --timeout=3600
 

@@ -28,6 +28,7 @@ from dualsight.interface.cli.serve import commands as key_commands
 from dualsight.interface.cli.serve import serve
 from dualsight.interface.cli.similarity import similarity
 from dualsight.interface.cli.train import train
+from dualsight.interface.cli.ui import ui
 
 app = typer.Typer(
     cls=Commands,
@@ -76,6 +77,7 @@ app.add_typer(quality_commands, name="qc")
 app.command()(mcp)
 app.command()(serve)
 app.add_typer(key_commands, name="keys")
+app.command()(ui)
 app.command()(pull)
 app.command()(verify)
 app.command()(quantize)
