@@ -9,6 +9,7 @@ import typer
 
 from dualsight.interface.cli.cores import share_cores
 from dualsight.interface.cli.options import Engine, ModelName, Precision
+from dualsight.interface.cli.ui import need_page
 
 commands = typer.Typer(no_args_is_help=True, help="Keys of `dualsight serve`: names and hashes in a file.")
 
@@ -31,9 +32,10 @@ def serve(
     max_queue: Annotated[int, typer.Option("--max-queue", min=1, help="images in hand, of all requests")] = 256,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="PEM, with its chain")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="PEM")] = None,
+    ui: Annotated[bool, typer.Option("--ui", help="with the page of `dualsight ui`, at /ui")] = False,
     index: Annotated[
         Path | None,
-        typer.Option("--index", metavar="DB", help="an index for /v1/search"),
+        typer.Option("--index", metavar="DB", help="what /v1/search and the page search; the page shows its pictures"),
     ] = None,
 ) -> None:
     """Serve a model by HTTP: our own routes, and those of lion-ai, Azure and OpenAI. Logs on stderr.
@@ -45,6 +47,8 @@ def serve(
     """
     need_server()
     share_cores()
+    if ui:
+        need_page()
     from dualsight.interface.http.app import Settings
     from dualsight.interface.http.keys import is_loopback
     from dualsight.interface.http.limits import ServerLimits
@@ -67,6 +71,7 @@ def serve(
         keys=keys,
         local_only=is_loopback(host) and keys is None,
         torch_threads=max(1, n_cores() // workers) if workers > 1 else None,
+        page=ui,
         index=index,
         limits=limits,
     )
