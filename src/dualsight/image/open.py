@@ -131,7 +131,8 @@ def _exists(path: Path) -> bool:
 
 def _open_path(path: Path, source: str, reading: Reading) -> Iterator[Frame]:
     if not path.is_file():  # a folder, or a device or pipe that may never end
-        raise UnreadableImage("is no regular file", source=source, hint="`scan` walks folders")
+        hint = "`scan` walks folders" if path.is_dir() else ""
+        raise UnreadableImage("is no regular file", source=source, hint=hint)
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

@@ -169,9 +169,10 @@ def test_a_closed_file_is_refused() -> None:
 
 
 def test_folders_archives_and_pipes_are_refused(tmp_path: Path) -> None:
-    assert "no regular file" in str(refused(tmp_path))
+    assert "no regular file" in str(refused(tmp_path)) and "scan" in refused(tmp_path).hint
     os.mkfifo(tmp_path / "pipe")
-    assert "no regular file" in str(refused(tmp_path / "pipe"))  # and does not wait for a writer
+    pipe = refused(tmp_path / "pipe")  # and does not wait for a writer
+    assert "no regular file" in str(pipe) and not pipe.hint
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
         archive.writestr("a.png", PNG)
     assert "zip archive" in str(refused(tmp_path / "many.zip"))
