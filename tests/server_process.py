@@ -50,8 +50,9 @@ class Server:
 def serving(*options: object, cwd: Path | None = None, **environment: str) -> Iterator[Server]:
     """`dualsight serve --port 0` with these options; ready when the block begins, ended when it ends."""
     command = [sys.executable, "-m", "dualsight", "serve", "--port", "0", *map(str, options)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     process = subprocess.Popen(
-        command, cwd=cwd, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}
+        command, start_new_session=True, cwd=cwd, stderr=subprocess.PIPE, text=True, env=environment
     )
     server = Server(process)
     started = threading.Event()
@@ -62,8 +63,8 @@ def serving(*options: object, cwd: Path | None = None, **environment: str) -> It
         _wait_until_ready(server)
         yield server
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers, too
         process.wait(10)
         reader.join(10)
 

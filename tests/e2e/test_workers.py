@@ -141,6 +141,17 @@ def test_all_workers_are_replaced_without_a_lost_request() -> None:
     assert set(statuses) == {200}
 
 
+def test_workers_end_with_their_supervisor() -> None:
+    with serving("--workers", 2) as server:
+        until(lambda: len(workers(server)) == 2)
+        alone = workers(server)
+        server.process.kill()
+        server.process.wait(10)
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in alone))
+        with socket.create_server(server.address):
+            pass  # the port is free
+
+
 def test_workers_share_one_mapping_of_the_weights(recipe_folder: Callable[[str], Path]) -> None:
     folder = recipe_folder("davit")
     (weights,) = (folder / "vision_model").iterdir()

@@ -7,14 +7,18 @@ socket ──▶ supervisor ──▶ worker, worker, …   each with the model 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
+import signal
 import socket
 import tempfile
+import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from dualsight.errors import ConfigError
@@ -96,9 +100,22 @@ def _bound(place: Place) -> socket.socket:
     return listener
 
 
+def _application(settings: Settings) -> FastAPI:
+    """The application. A worker ends with its supervisor: left alone, it would hold the socket for ever."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+
+        def follow() -> None:
+            supervisor.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=follow, daemon=True).start()
+    return create_app(settings)
+
+
 def _config(place: Place, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
-        partial(create_app, settings),
+        partial(_application, settings),
         factory=True,
         http=Connection,
         ws="none",
