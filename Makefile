@@ -1,9 +1,10 @@
 # The same words by hand and in CI. Everything installs into .venv; nothing else is touched.
 PYTHON ?= python3
 BIN := .venv/bin
+EXTRAS = $(shell sed -n '/^\[project.optional-dependencies\]/,/^$$/s/ = .*//p' pyproject.toml | paste -sd,)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test test-full bench fuzz lint types contracts check demo-checkpoint clean
+.PHONY: setup demo test test-full bench fuzz lint types contracts check docs commands guide-pictures sbom licences demo-checkpoint clean
 
 setup: .venv/.ready-dev
 
@@ -17,7 +18,7 @@ setup: .venv/.ready-dev
 	@touch $@
 
 .venv/.ready-dev: .venv/.ready
-	$(PIP) --group test --group lint
+	$(PIP) --group test --group lint --group docs
 	@touch $@
 
 .venv/.orthanc: tests/unpack_debian.sh | .venv/.pip
@@ -57,8 +58,30 @@ contracts: .venv/.ready-dev
 
 check: lint types contracts
 
+docs: .venv/.ready-dev  ## the site, into site/: whatever is broken or missing stops it
+	$(BIN)/mkdocs build
+
+commands: .venv/.ready-dev  ## docs/commands.md, from the program
+	$(BIN)/python tests/command_tree.py > docs/.commands.part && mv docs/.commands.part docs/commands.md
+
+guide-pictures: .venv/.ready-dev  ## runs the guides and keeps the pictures that they make
+	DUALSIGHT_KEEP_PICTURES=1 $(BIN)/python -m pytest tests/e2e/test_guides.py -k guide_runs
+
+build/release: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $@
+	$@/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt '.[$(EXTRAS)]'
+	@touch $@
+
+sbom: build/release .venv/.ready-dev  ## dist/sbom.cdx.json: what a release with all extras is made of (CycloneDX)
+	$(PIP) --group release
+	mkdir -p dist && $(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-file dist/sbom.cdx.json build/release
+
+licences: build/release .venv/.ready-dev  ## docs/dependencies.md: their licences
+	$(PIP) --group release
+	tests/list_licences.sh $(BIN) build/release > docs/.dependencies.part && mv docs/.dependencies.part docs/dependencies.md
+
 demo-checkpoint: .venv/.ready  ## draws, trains and measures the demonstration model again, from its seed
 	$(BIN)/python -m dualsight.learn.demo build/demo
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist site
