@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ from dualsight.image.source import scan
 from dualsight.store import check, lance
 from dualsight.store.add import Event, Run, add_images, add_texts
 from dualsight.store.clusters import Clusters, Layout, cluster
+from dualsight.store.duplicates import Duplicate, duplicates
 from dualsight.store.embed_units import EmbedUnits, embed_here
-from dualsight.store.evaluate import KS, Precision, evaluate
+from dualsight.store.evaluate import KS, Features, Precision, evaluate, evaluate_features
 from dualsight.store.filter_tree import render
 from dualsight.store.filters import parse
 from dualsight.store.hits import Hits
@@ -213,9 +214,17 @@ class Index:
         return check.check(self._table(), n_queries=n_queries, k=k)
 
     def evaluate(
-        self, label: str, *, ks: Sequence[int] = KS, n_queries: int = 1_000, apart: str | None = None
+        self,
+        label: str,
+        *,
+        ks: Sequence[int] = KS,
+        n_queries: int = 1_000,
+        apart: str | None = None,
+        features: Features | None = None,
     ) -> Precision:
-        """Precision@k of search against the labels in a column; see `evaluate.evaluate`."""
+        """Precision@k of search against the labels in a column; see `evaluate.evaluate`, and `evaluate_features`."""
+        if features is not None:
+            return evaluate_features(self._table(), label, features, ks=ks, n_queries=n_queries, apart=apart)
         return evaluate(self._table(), label, ks=ks, n_queries=n_queries, apart=apart)
 
     def clusters(
@@ -223,6 +232,10 @@ class Index:
     ) -> Clusters:
         """Groups of rows that are alike, and their map; see `clusters.cluster`."""
         return cluster(self._table(), n_clusters=n_clusters, layout=layout, where=where, max_points=max_points)
+
+    def duplicates(self, *, cosine: float = 0.99, where: str = "") -> Iterator[Duplicate]:
+        """Pairs of rows that are nearly the same; see `duplicates.duplicates`."""
+        return duplicates(self._table(), cosine=cosine, where=where)
 
     def versions(self) -> list[Version]:
         """The states that can be restored, oldest first."""

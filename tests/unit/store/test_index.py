@@ -14,13 +14,14 @@ from PIL import Image
 import dualsight
 from dualsight.errors import FilterError, StoreError
 from dualsight.image.deidentify import hashed_name
-from dualsight.store import lance
+from dualsight.store import duplicates, lance
 from dualsight.store.contact_sheet import contact_sheet
 from dualsight.store.index import Index
 from dualsight.store.map_page import map_page
 from dualsight.store.query import Query
 from dualsight.store.rows import as_vectors
 from dualsight.store.schema import VECTOR, About, table_schema
+from dualsight.store.search import Approximate
 from dualsight.store.settings import Settings
 from dualsight.task.model import Model
 
@@ -211,6 +212,40 @@ def test_labels_are_measured(filled: Index) -> None:
     assert (found.n_queries, found.n_labels) == (3, 2)
     assert found.precisions[1] == pytest.approx((0.5 + 0) / 2)  # of two others one is of the same patient, or none
     assert filled.evaluate("patient", ks=[1], apart="patient").precisions == (0,)
+
+
+def test_labels_are_measured_by_what_something_makes_of_the_vectors(filled: Index) -> None:
+    as_they_are = filled.evaluate("patient", ks=[1, 2], features=lambda vectors: vectors)
+    assert as_they_are == filled.evaluate("patient", ks=[1, 2])  # of unit vectors the nearest are the most alike
+
+    def by_patient(vectors: np.ndarray) -> np.ndarray:
+        """All of one patient in one place: those that the index's rows say to be of 0071."""
+        table = pa.Table.from_batches(filled.batches())
+        own = as_vectors(table[VECTOR])[[patient == "0071" for patient in table["patient"].to_pylist()]]
+        return np.array([[float((own == vector).all(axis=1).any())] for vector in vectors])
+
+    assert filled.evaluate("patient", ks=[1], features=by_patient).precisions == (0.5,)  # 0035 has but one
+    assert filled.evaluate("patient", ks=[1], apart="patient", features=by_patient).precisions == (0,)
+
+
+def test_near_duplicates_are_found(
+    filled: Index, model: Model, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Image.open(pictures / "a.png") as picture:
+        picture.save(tmp_path / "a again.png", compress_level=1)  # other bytes, the same pixels
+    index = Index.open(tmp_path / "db", model=model)
+    index.add([pictures / "list.csv", tmp_path / "a again.png"], texts=["a text", "a text "])
+    (pair,) = index.duplicates(cosine=0.9999)
+    assert {pair.first["source"], pair.second["source"]} == {"a.png", str(tmp_path / "a again.png")}
+    assert pair.cosine == pytest.approx(1, abs=1e-5)
+    assert len(list(index.duplicates(cosine=-1))) == 6
+    assert list(index.duplicates(cosine=0.9999, where="age > 0")) == []
+    monkeypatch.setattr(duplicates, "ALL_PAIRS", 3)
+    with pytest.raises(StoreError, match="no approximate index"):
+        index.duplicates()
+    monkeypatch.setattr(duplicates, "tuned", lambda table: Approximate(n_lists=1, refine=1))
+    (again,) = index.duplicates(cosine=0.9999)
+    assert {again.first["id"], again.second["id"]} == {pair.first["id"], pair.second["id"]}
 
 
 def test_approximate_search_is_measured_and_tuned(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,10 +30,20 @@ from dualsight.interface.cli.similarity import similarity
 from dualsight.interface.cli.train import train
 from dualsight.interface.cli.ui import ui
 
+
+class Words(Commands):
+    """The commands by their names; `search evaluate` is one as well, beside `search` with its own words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Joins the two; an index that is called evaluate is searched as ./evaluate."""
+        if args[:2] == ["search", "evaluate"]:
+            args = ["search-evaluate", *args[2:]]
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
-    cls=Commands,
+    cls=Words,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # plain text: readable everywhere, and quick
     pretty_exceptions_enable=False,  # they print the values of variables
     context_settings={"help_option_names": ["-h", "--help"]},

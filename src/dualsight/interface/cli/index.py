@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dualsight.interface.cli.index_add import add
-from dualsight.interface.cli.options import AsJson, Db
+from dualsight.interface.cli.options import AsCsv, AsJson, Cosine, Db, check_one_of
 from dualsight.interface.cli.stderr import show_line, show_progress, waiting
 from dualsight.interface.cli.whole_file import check_place, whole_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dualsight.store.check import Recall
     from dualsight.store.index import Index
 
@@ -151,6 +153,32 @@ def restore(
     show_line(f"version {version} is the newest again: {len(index):,} rows")
 
 
+@commands.command()
+def duplicates(
+    db: Db,
+    cosine: Cosine = 0.99,
+    where: Where = "",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Pairs of rows that are nearly the same: a picture that was saved anew, or taken twice. The most alike first.
+
+    \b
+    Example:
+      dualsight index duplicates --db archive.db --cosine 0.995 --csv
+    """
+    check_one_of(as_json, as_csv)
+
+    from dualsight.interface.cli.quality_rows import Value, show_table
+
+    index = _open(db)
+    with waiting("comparing"):
+        pairs = sorted(index.duplicates(cosine=cosine, where=where), key=lambda pair: -pair.cosine)
+    head: dict[str, Value] = {"model": index.about.model, "n_rows": len(index), "n_pairs": len(pairs)}
+    rows = [(pair.cosine, _place(pair.first), _place(pair.second)) for pair in pairs]
+    show_table(head, ("cosine", "first", "second"), rows, as_json=as_json, as_csv=as_csv)
+
+
 @commands.command("map")
 def draw_map(
     db: Db,
@@ -185,6 +213,17 @@ def _open(db: str) -> Index:
     from dualsight.store.index import Index
 
     return Index.open(db)
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    """Which picture a row is of."""
+    if row["tile_x"] is not None:
+        return f"{row['source']} tile {row['tile_x']},{row['tile_y']}"
+    return (
+        row["source"]
+        if row["n_frames"] == 1 or row["frame_index"] is None
+        else f"{row['source']} frame {row['frame_index']}"
+    )
 
 
 def _recall_words(recall: Recall) -> str:

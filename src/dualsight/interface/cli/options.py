@@ -81,6 +81,7 @@ Series = Annotated[str | None, typer.Option("--series", metavar="UID", help="of 
 Db = Annotated[
     str, typer.Option("--db", metavar="DIR", help="the folder that the index is in, or s3://BUCKET/… or gs://BUCKET/…")
 ]
+Cosine = Annotated[float, typer.Option(min=-1, max=1, help="how alike two pictures must be, up to 1")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="a table with a header on stdout")]
 

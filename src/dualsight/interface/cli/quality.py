@@ -13,6 +13,7 @@ from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
+    Cosine,
     Images,
     ModelName,
     PlaneName,
@@ -101,7 +102,7 @@ def outliers(
 @commands.command()
 def duplicates(
     images: Images,
-    cosine: Annotated[float, typer.Option(min=-1, max=1, help="how alike two pictures must be, up to 1")] = 0.99,
+    cosine: Cosine = 0.99,
     window: WindowName = "auto",
     plane: PlaneName = None,
     model: ModelName = "demo",
@@ -119,7 +120,7 @@ def duplicates(
     encoder = open_model(model)
 
     from dualsight.interface.cli.quality_rows import show_table
-    from dualsight.learn.near_duplicates import near_duplicates
+    from dualsight.task.near_duplicates import near_duplicates
 
     seen = _embed(encoder, find_images(images), reading)
     names = [result.source for result in seen.results]

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from dualsight.image.reading import Reading
+    from dualsight.store.evaluate import Features
     from dualsight.store.hits import Hits
+    from dualsight.store.index import Index
 
 IndexFolder = Annotated[
     str, typer.Argument(metavar="DB", help="the folder of an index, s3://BUCKET/… or gs://BUCKET/…", show_default=False)
@@ -125,6 +127,10 @@ def search_evaluate(
         typer.Option(metavar="COLUMN", help="hits are of another value than the query, such as its patient"),
     ] = None,
     queries: Annotated[int, typer.Option(min=1, help="rows that are looked for, drawn at random")] = 1000,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="of kind mlp: measured on the features that it makes as well, exactly"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Precision of the 1, 3 and 5 nearest pictures against a column of labels, mean over labels.
@@ -135,16 +141,38 @@ def search_evaluate(
     """
     from dualsight.store.index import Index
 
+    index = Index.open(db)
+    features = None if adapter is None else _features(adapter, index)
     with waiting("searching"):
-        found = Index.open(db).evaluate(label, n_queries=queries, apart=apart)
+        found = index.evaluate(label, n_queries=queries, apart=apart)
+        adapted = index.evaluate(label, n_queries=queries, apart=apart, features=features) if features else None
     if as_json:
         precisions = {f"precision@{k}": value for k, value in zip(found.ks, found.precisions, strict=True)}
         counts = {"queries": found.n_queries, "labels": found.n_labels, "chance": found.chance}
-        typer.echo(json.dumps({"label": found.label, **precisions, **counts}))
+        after = {}
+        if adapted is not None:
+            after = {f"adapter_precision@{k}": value for k, value in zip(adapted.ks, adapted.precisions, strict=True)}
+        typer.echo(json.dumps({"label": found.label, **precisions, **after, **counts}))
         return
-    for k, value in zip(found.ks, found.precisions, strict=True):
-        typer.echo(f"precision@{k}  {value:.3f}")
+    for place, k in enumerate(found.ks):
+        after_words = "" if adapted is None else f"; with the adapter {adapted.precisions[place]:.3f}"
+        typer.echo(f"precision@{k}  {found.precisions[place]:.3f}{after_words}")
     typer.echo(f"{found.n_queries:,} queries, {found.n_labels} labels of {found.label}; by chance {found.chance:.3f}")
+
+
+def _features(path: Path, index: Index) -> Features:
+    """What an adapter makes of vectors. Raises AdapterError for another model's, or one that makes no features."""
+    from dualsight.errors import AdapterError
+    from dualsight.learn.adapt.file import load_adapter
+    from dualsight.learn.adapt.mlp import MlpAdapter
+
+    adapter = load_adapter(path)
+    if not isinstance(adapter.head, MlpAdapter):
+        raise AdapterError(f"{path}: an adapter of kind {adapter.kind}, which makes no features", hint="--kind mlp")
+    if adapter.fingerprint != index.about.fingerprint:
+        problem = f"{path}: made for the model {adapter.model}, and the index has vectors of {index.about.model}"
+        raise AdapterError(problem, hint="train it on embeddings of the index's model")
+    return adapter.head.features
 
 
 def _print(hits: Hits) -> None:

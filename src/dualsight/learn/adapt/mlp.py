@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor
 
@@ -39,6 +40,11 @@ class MlpAdapter(Head):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.random_state = random_state
+
+    def features(self, vectors: NDArray[np.floating]) -> Floats:
+        """float64 [n, hidden] of embeddings [n, D]: what stands before the logits; near means alike to the labels."""
+        arrays = (np.asarray(vectors, np.float64), self.hidden_weight_, self.hidden_bias_)
+        return F.gelu(F.linear(*(torch.from_numpy(array) for array in arrays))).numpy()
 
     def _learn(self, vectors: Floats, targets: Targets) -> None:
         mean, deviation = standard(vectors)

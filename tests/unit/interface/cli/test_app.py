@@ -27,7 +27,7 @@ COMMANDS = (
 )
 GROUPS = {
     "image": ("info", "show"),
-    "index": ("add", "info", "export", "optimize", "check", "versions", "restore", "map"),
+    "index": ("add", "info", "export", "optimize", "check", "versions", "restore", "duplicates", "map"),
     "adapt": ("train", "predict"),
     "qc": ("outliers", "duplicates", "exam"),
     "keys": ("add", "list", "remove"),
@@ -62,3 +62,9 @@ def test_a_wrong_command_line_ends_with_two(run, arguments: tuple[str, ...]) -> 
     assert result.exit_code == 2
     assert result.stdout == ""
     assert "Usage: " in result.stderr
+
+
+def test_search_evaluate_is_two_words_as_well(run) -> None:
+    two, one = run("search", "evaluate", "--help"), run("search-evaluate", "--help")
+    assert two.exit_code == 0 and two.stdout == one.stdout
+    assert "--text" in run("search", "--help").stdout

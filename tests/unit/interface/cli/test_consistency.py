@@ -23,6 +23,7 @@ OF_ITS_COMMAND = {
     "--method": "methods of what the command does",
     "--seed": "what is left to chance differs",
     "--adapter": "what is done with it is each command's own; mcp gives each a name",
+    "--format": "each writes forms of its own",
     "--host": "of mcp only with --http, and its help must say so",
     "--port": "as --host; and two servers on one machine need two ports",
     "--keys": "as --host",

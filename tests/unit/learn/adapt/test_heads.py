@@ -189,3 +189,12 @@ def test_tip_adapter_with_one_example_a_class_takes_the_published_numbers() -> N
 def test_tip_adapter_refuses_what_does_not_fit(label_vectors: object, y: object, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         TipAdapter(label_vectors, logit_scale=2.0).fit(clouds(9)[0], y)  # type: ignore[arg-type]
+
+
+def test_features_stand_before_the_logits() -> None:
+    vectors, truth = clouds(60)
+    head = MlpAdapter(hidden=16, epochs=20, learning_rate=0.01).fit(vectors, truth)
+    made = head.features(vectors)
+    logits = made @ head.out_weight_.T + head.out_bias_
+    np.testing.assert_array_equal(head.classes_[logits.argmax(axis=1)], head.predict(vectors))
+    assert made.shape == (60, 16)

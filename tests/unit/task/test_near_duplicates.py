@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualsight.errors import ConfigError
-from dualsight.learn.near_duplicates import near_duplicates
+from dualsight.task.near_duplicates import near_duplicates
 
 
 @given(st.integers(0, 1000), st.integers(0, 12), st.integers(1, 5), st.floats(-1, 1))
