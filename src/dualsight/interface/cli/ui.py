@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
-from dualsight.interface.cli.options import ModelName
+from dualsight.interface.cli.cores import share_cores
+from dualsight.interface.cli.options import Engine, ModelName, Precision
 from dualsight.interface.cli.stderr import show_line
-
-IndexOption = Annotated[
-    Path | None,
-    typer.Option("--index", metavar="DB", help="the page searches this index; who sees the page sees its pictures"),
-]
 
 
 def ui(
     model: ModelName = "demo",
-    index: IndexOption = None,
+    index: Annotated[
+        Path | None,
+        typer.Option("--index", metavar="DB", help="what the page searches; who sees the page sees its pictures"),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
     max_file_mb: Annotated[int, typer.Option("--max-file-mb", min=1, max=2048, help="of a file that is dropped")] = 64,
+    engine: Engine = "auto",
+    precision: Precision = None,
 ) -> None:
     """Open a page on this machine: classify, compare, search and look inside, without code. Never a diagnosis.
 
@@ -31,13 +32,14 @@ def ui(
     Example:
       dualsight ui --index archive.db
     """
+    share_cores()
     need_page()
     from dualsight.interface.http.app import Settings
     from dualsight.interface.http.limits import ServerLimits
     from dualsight.interface.http.run import Place, check, serve
 
     limits = ServerLimits(body_bytes=max_file_mb << 20, bodies_bytes=max(512, 4 * max_file_mb) << 20)
-    settings = Settings(model=model, page=True, index=index, limits=limits)
+    settings = Settings(model=model, engine=engine, precision=precision, page=True, index=index, limits=limits)
     place = Place(port=port)
     check(place, settings, insecure=False)
     if port:
