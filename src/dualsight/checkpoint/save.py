@@ -49,7 +49,7 @@ def save_checkpoint(
         tokenizer = new / TOKENIZER
         tokenizer.mkdir(parents=True)
         for name in TOKENIZER_FILES:
-            (tokenizer / name).write_bytes(_tokenizer_file(tokenizer_folder, name))
+            (tokenizer / name).write_bytes(tokenizer_file(tokenizer_folder, name))
     return folder
 
 
@@ -93,7 +93,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _tokenizer_file(folder: Path | None, name: str) -> bytes:
+def tokenizer_file(folder: Path | None, name: str) -> bytes:
+    """One of a checkpoint's tokenizer files; of the packaged ones where it has no `folder` of its own."""
     if folder is not None:
         return (folder / name).read_bytes()
     return (resources.files("dualsight.text") / "clip_tokenizer" / name).read_bytes()

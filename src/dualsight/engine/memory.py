@@ -1,12 +1,42 @@
-"""Memory that is no longer needed, given back to the system while its file stays open."""
+"""The machine's memory: how much there is, what a piece of work takes of it, and giving back what is not needed."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 _MADV_DONTNEED = 4  # madvise(2): of a mapped file, read again from it if it is ever touched
+
+
+def memory() -> tuple[int | None, int | None]:
+    """Bytes of memory: all that this process may have, and what is free of it (proc(5), cgroups(7))."""
+    total = available = None
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    lines = _lines(Path("/proc/meminfo"))
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            available = int(line.split()[1]) * 1024
+    limit, used = (_lines(Path("/sys/fs/cgroup", name)) for name in ("memory.max", "memory.current"))
+    if limit and used and limit[0].isdigit() and total is not None and available is not None:
+        total = min(total, int(limit[0]))
+        available = min(available, int(limit[0]) - int(used[0]))
+    return total, available
+
+
+def bytes_taken(work: Callable[[], object]) -> int | None:
+    """Does `work`, and returns what it took at most beside what was there before; None but on Linux."""
+    counted = Path("/proc/self/clear_refs")
+    if not counted.exists():
+        work()
+        return None
+    counted.write_text("5")  # the peak is counted anew (proc(5))
+    before = _status("VmRSS")
+    work()
+    return max(0, _status("VmHWM") - before)
 
 
 def forget_mapping(file: Path) -> None:
@@ -20,3 +50,16 @@ def forget_mapping(file: Path) -> None:
         if len(fields) == 6 and fields[5] == name and "w" not in fields[1]:
             start, end = (int(address, 16) for address in fields[0].split("-"))
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+
+
+def _status(name: str) -> int:
+    """A size of this process in bytes, by its name in /proc/self/status."""
+    (line,) = (line for line in _lines(Path("/proc/self/status")) if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []  # another system

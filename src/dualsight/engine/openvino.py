@@ -10,23 +10,22 @@ from __future__ import annotations
 
 import sys
 import threading
-import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch.export import ExportedProgram
 
+from dualsight.engine.agreement import check_images
 from dualsight.engine.cache import kept, key_of
-from dualsight.engine.graph import image_graph
+from dualsight.engine.graph import converting, decomposed, image_graph
 from dualsight.engine.memory import forget_mapping
 from dualsight.engine.torch import TorchEngine, has_bfloat16
-from dualsight.errors import EngineError, MissingExtra
+from dualsight.errors import EngineError, MissingExtra, OutputError
 from dualsight.model.dual import DualEncoder
 
 GRAPH = "image.xml"
-TOLERANCE = {"float32": 1e-5, "bfloat16": 1e-2}  # largest difference to torch in float32 that is believed
 Precision = Literal["float32", "bfloat16", "int8"]
 
 
@@ -70,7 +69,7 @@ def openvino_engine(
     facts = (version(), fingerprint, *map(str, size))
     graph = kept(key_of("openvino graph", *facts), lambda folder: write_graph(model, size, folder / GRAPH)) / GRAPH
     engine = OpenVinoEngine(model, graph, precision)
-    kept(key_of("openvino agrees", precision, *facts), lambda folder: _check(engine, model, size))
+    kept(key_of("openvino agrees", precision, *facts), lambda folder: check_images(engine, model, size))
     return engine
 
 
@@ -95,10 +94,27 @@ def version() -> str:
 
 def write_graph(model: DualEncoder, size: tuple[int, int], file: Path) -> None:
     """The image tower for one picture of `size` as OpenVINO's .xml and .bin, in float32."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own, about itself
-        graph = library().convert_model(image_graph(model, size))
-    save_graph(graph, file)
+    write_openvino(image_graph(model, size), file)
+
+
+def write_openvino(graph: ExportedProgram, file: Path) -> None:
+    """A graph of `engine.graph` as OpenVINO's .xml and .bin, in float32: its inputs' names, and `embeddings`."""
+    with converting():
+        converted = library().convert_model(graph)
+    converted.output().get_tensor().set_names({"embeddings"})
+    save_graph(converted, file)
+
+
+def write_for_anybody(graph: ExportedProgram, file: Path) -> None:
+    """`write_openvino` for a program that compiles with OpenVINO's own settings: with its fused attention, which is
+    right for a softmax that is taken apart, and so a little slower.
+    """
+    write_openvino(decomposed(graph), file)
+
+
+def open_graph(file: Path) -> Any:
+    """An .xml compiled for this processor in float32, ready to run."""
+    return library().Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 def load_graph(file: Path, *, mapped: bool = True) -> Any:
@@ -107,8 +123,11 @@ def load_graph(file: Path, *, mapped: bool = True) -> Any:
 
 
 def save_graph(graph: Any, file: Path) -> None:
-    """The .xml, and its .bin beside it, in the precision that the graph has."""
-    library().save_model(graph, file, compress_to_fp16=False)
+    """The .xml, and its .bin beside it, in the precision that the graph has. Raises OutputError."""
+    try:
+        library().save_model(graph, file, compress_to_fp16=False)
+    except RuntimeError as error:  # all that it says of a full disk is that a stream has failed
+        raise OutputError(f"{file}: cannot be written ({error})", hint="is there room?") from error
 
 
 def _compile(graph: Path, precision: Precision) -> Any:
@@ -123,12 +142,3 @@ def _compile(graph: Path, precision: Precision) -> Any:
     compiled = library().Core().compile_model(graph, "CPU", hints)
     forget_mapping(graph.with_suffix(".bin"))  # the weights were packed elsewhere
     return compiled
-
-
-def _check(engine: OpenVinoEngine, model: DualEncoder, size: tuple[int, int]) -> None:
-    """Raises EngineError unless the engine computes what torch does."""
-    coarse = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    pixels = torch.nn.functional.interpolate(coarse, size, mode="bicubic").numpy()  # smooth, as pictures are
-    difference = float(np.abs(engine.encode_images(pixels) - TorchEngine(model).encode_images(pixels)).max())
-    if not difference <= TOLERANCE[engine.precision]:
-        raise EngineError(f"{engine.name}: embeddings differ from torch's by {difference:.1e}", hint="use engine torch")

@@ -33,12 +33,12 @@ from dualsight.engine.torch import Precision as TorchPrecision
 from dualsight.engine.torch import TorchEngine, has_bfloat16
 from dualsight.errors import EngineError
 
-EngineName = Literal["auto", "torch", "openvino"]
+EngineName = Literal["auto", "torch", "openvino", "onnxruntime"]
 Precision = Literal["exact", "fast", "float32", "bfloat16", "float16", "int8"]
 SMALL = 25_000_000  # parameters of an image tower: below it torch embeds dozens of pictures while one compiles
 ROUNDS = 3
 _RECORD = "measured.json"
-_ON_DEVICE: dict[str, TorchPrecision] = {
+_OF_TORCH: dict[str, TorchPrecision] = {
     "exact": "float32",
     "fast": "bfloat16",
     "float32": "float32",
@@ -82,28 +82,35 @@ class Choice:
 def offers(checkpoint: Checkpoint) -> list[Offer]:
     """What could compute this checkpoint's pictures on the processor, and what each lacks here."""
     slow = "" if has_bfloat16() else "this processor has no bfloat16 instructions"
-    vino = "" if _has("openvino") else "pip install 'dualsight[openvino]'"
+    vino, onnx = _missing("openvino", "openvino"), _missing("onnx", "onnxruntime", "onnxscript")
     found = [
         Offer("torch", "float32"),
         Offer("torch", "bfloat16", slow),
         Offer("openvino", "float32", vino),
         Offer("openvino", "bfloat16", vino or slow),
+        Offer("onnxruntime", "float32", onnx),
     ]
     return [*found, Offer("openvino", "int8", vino)] if checkpoint.int8_graph else found
 
 
 def choose(
-    checkpoint: Checkpoint, *, name: EngineName = "auto", precision: Precision | None = None, device: str = "cpu"
+    checkpoint: Checkpoint,
+    *,
+    name: EngineName = "auto",
+    precision: Precision | None = None,
+    device: str = "cpu",
+    compiled: int | None = None,
 ) -> Choice:
-    """The engine for a checkpoint. precision None: "int8" for a quantised checkpoint, else "exact".
+    """The engine for a checkpoint. precision None: "int8" for a quantised checkpoint, else "exact". compiled: torch's,
+    compiled for batches of so many pictures.
 
     Nothing is measured where only one engine is possible, nor for a small model. Raises EngineError for what is not
     offered here, MissingExtra for what is not installed.
     """
     _check_names(name, precision)
     wanted = precision or ("int8" if checkpoint.int8_graph else "exact")
-    if device != "cpu":
-        return _on_device(checkpoint, name, wanted, device)
+    if device != "cpu" or compiled is not None:
+        return _by_torch(checkpoint, name, wanted, device, compiled)
     possible = [offer for offer in offers(checkpoint) if _fits(offer, name, wanted)]
     if not possible:
         raise EngineError(
@@ -134,6 +141,10 @@ def build(checkpoint: Checkpoint, offer: Offer) -> Engine:
 
             print_of = stored_fingerprint(checkpoint)
             return openvino_engine(checkpoint.model, size=size, fingerprint=print_of, precision=exact)
+        case "onnxruntime", "float32":
+            from dualsight.engine.onnx import onnx_engine
+
+            return onnx_engine(checkpoint.model, size=size, fingerprint=stored_fingerprint(checkpoint))
         case "torch", ("float32" | "bfloat16" | "float16") as kind:
             return TorchEngine(checkpoint.model, precision=kind)
     raise EngineError(f"engine {offer.engine!r} has no precision {offer.precision!r}", hint=_hint(checkpoint))
@@ -157,16 +168,15 @@ def stored_fingerprint(checkpoint: Checkpoint) -> str:
 
 def measure(checkpoint: Checkpoint, among: list[Offer]) -> list[Measured]:
     """Seconds a picture of each offer on this machine, in turns; remembered, so that only the first call takes time."""
-    facts = (
-        stored_fingerprint(checkpoint),
-        _processor(),
-        str(os.cpu_count()),
-        str(torch.get_num_threads()),
-        *(f"{name} {_version(name)}" for name in ("torch", "openvino")),
-        *(offer.title for offer in among),
-    )
+    facts = stored_fingerprint(checkpoint), *machine_facts(), *(offer.title for offer in among)
     folder = kept(key_of("measured", *facts), lambda folder: _measure(checkpoint, among, folder / _RECORD))
     return [Measured(**row) for row in json.loads((folder / _RECORD).read_text())]
+
+
+def machine_facts() -> list[str]:
+    """What a measurement depends on beside the model: processor, threads, versions."""
+    versions = [f"{name} {_version(name)}" for name in ("torch", "openvino", "onnxruntime")]
+    return [_processor(), str(os.cpu_count()), str(torch.get_num_threads()), *versions]
 
 
 def _quickest(checkpoint: Checkpoint, ready: list[Offer]) -> Choice:
@@ -215,14 +225,14 @@ def _fits(offer: Offer, name: str, wanted: str) -> bool:
     return offer.precision == wanted
 
 
-def _on_device(checkpoint: Checkpoint, name: str, wanted: str, device: str) -> Choice:
-    """A device other than the processor is torch's."""
+def _by_torch(checkpoint: Checkpoint, name: str, wanted: str, device: str, compiled: int | None) -> Choice:
+    """A device other than the processor, and compiling, are torch's."""
     if name not in ("auto", "torch"):
-        raise EngineError(f"engine {name!r} computes on the processor only", hint="use engine torch for a device")
-    if wanted not in _ON_DEVICE:
-        raise EngineError(f"torch has no precision {wanted!r}", hint=f"one of: {', '.join(_ON_DEVICE)}")
-    engine = TorchEngine(checkpoint.model, device, precision=_ON_DEVICE[wanted])
-    return Choice(engine, (f"{device} is computed on by torch",))
+        raise EngineError(f"engine {name!r} computes on the processor only", hint="use engine torch")
+    if wanted not in _OF_TORCH:
+        raise EngineError(f"torch has no precision {wanted!r}", hint=f"one of: {', '.join(_OF_TORCH)}")
+    engine = TorchEngine(checkpoint.model, device, precision=_OF_TORCH[wanted], compiled=compiled)
+    return Choice(engine, (f"torch computes on {device}",))
 
 
 def _check_names(name: str, precision: str | None) -> None:
@@ -236,8 +246,10 @@ def _hint(checkpoint: Checkpoint) -> str:
     return "offered are " + "; ".join(offer.title for offer in offers(checkpoint))
 
 
-def _has(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+def _missing(extra: str, *packages: str) -> str:
+    """How to get the packages of an extra; empty where all are installed."""
+    installed = all(importlib.util.find_spec(package) is not None for package in packages)
+    return "" if installed else f"pip install 'dualsight[{extra}]'"
 
 
 def _version(package: str) -> str:

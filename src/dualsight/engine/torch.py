@@ -1,7 +1,9 @@
 """The torch engine: the model itself, in evaluation mode, on one device.
 
-float32 is exact: TF32 is switched off for it on NVIDIA GPUs. bfloat16 and float16 multiply matrices and convolve in
-that type; norms, softmax and the residual stream stay in float32 (torch's autocast).
+float32 is exact: on NVIDIA GPUs convolutions are told not to use TF32, and matrix products do not unless the program
+itself has asked torch for it. bfloat16 and float16 multiply matrices and convolve in that type; norms, softmax and the
+residual stream stay in float32 (torch's autocast). Pictures are given in channels-last memory, in which tokens and maps
+are views of each other.
 """
 
 from __future__ import annotations
@@ -30,9 +32,10 @@ class TorchEngine:
     """
 
     def __init__(
-        self, model: DualEncoder, device: str = "cpu", *, precision: Precision = "float32", compiled: bool = False
+        self, model: DualEncoder, device: str = "cpu", *, precision: Precision = "float32", compiled: int | None = None
     ) -> None:
-        """compiled: by torch.compile, for batches of one shape (on a GPU as a CUDA graph); it costs a minute at first.
+        """compiled: compiles the image tower (torch.compile) for batches of just so many pictures, on a GPU as a CUDA
+        graph; it costs a minute at first. Fewer pictures are filled up to a whole batch.
 
         Raises EngineError if torch has no such device here, or the device no such precision.
         """
@@ -42,34 +45,39 @@ class TorchEngine:
         if precision == "float16" and self.device.type == "cpu":
             raise EngineError("float16 is slower than float32 on a processor", hint="use bfloat16 or float32")
         images = self._images if precision == "float32" else self._reduced()
-        self._encode: Callable[[Tensor], Tensor] = (
-            torch.compile(images, dynamic=False, mode="reduce-overhead" if self.device.type == "cuda" else "default")
-            if compiled
-            else images
-        )
         self._compiled = compiled
+        self._encode: Callable[[Tensor], Tensor] = images
+        if compiled is not None:
+            mode = "reduce-overhead" if self.device.type == "cuda" else "default"
+            self._encode = torch.compile(images, dynamic=False, mode=mode)
 
     @property
     def name(self) -> str:
         """Library, precision, device."""
-        how = ", compiled" if self._compiled else ""
+        how = f", compiled for {self._compiled}" if self._compiled else ""
         return f"torch {torch.__version__.split('+')[0]}, {self.precision}{how}, {self.device}"
 
     @torch.inference_mode()
     def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Normalised pixels [B, 3, H, W] → embeddings [B, D] of unit length."""
         batch = torch.from_numpy(pixels)
-        if self.device.type == "cuda":
-            batch = batch.pin_memory()  # the copy from there needs no processor, and this thread does not wait for it
-        batch = batch.to(self.device, memory_format=torch.channels_last, non_blocking=True)
-        with torch.backends.cudnn.flags(allow_tf32=False):  # matrix products have it off by default
-            return self._array(self._encode(batch))
+        if self._compiled is None:
+            return self._encoded(batch)
+        filled = torch.cat([batch, batch.new_zeros(-len(batch) % self._compiled, *batch.shape[1:])])
+        return np.concatenate([self._encoded(part) for part in filled.split(self._compiled)])[: len(batch)]
 
     @torch.inference_mode()
     def encode_texts(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Token ids [B, L] and their mask → embeddings [B, D] of unit length."""
         ids, mask = (torch.from_numpy(array).to(self.device) for array in (input_ids, attention_mask))
         return self._array(self.model.encode_text(ids, mask))
+
+    def _encoded(self, batch: Tensor) -> NDArray[np.float32]:
+        if self.device.type == "cuda":
+            batch = batch.pin_memory()  # the copy from there needs no processor, and this thread does not wait for it
+        batch = batch.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            return self._array(self._encode(batch))
 
     def _images(self, pixels: Tensor) -> Tensor:
         return self.model.encode_image(pixels)

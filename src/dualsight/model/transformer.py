@@ -133,7 +133,8 @@ class TextTransformer(nn.Module):
         else:
             mask = attention_mask.bool()[:, None, None, :]
         batch = Batch(places, (input_ids.shape[0], length), mask)
-        tokens = self.token_embedding(input_ids.flatten()[places]) + self.positional_embedding[places % length]
+        positions = torch.arange(length, device=input_ids.device).repeat(input_ids.shape[0])  # [B·L]
+        tokens = self.token_embedding(input_ids.flatten()[places]) + self.positional_embedding[positions[places]]
         for block in self.resblocks:
             tokens = block(tokens, batch)
         return self.ln_final(tokens)

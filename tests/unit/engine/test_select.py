@@ -49,6 +49,7 @@ def test_the_quickest_of_the_accuracy_asked_for_is_chosen(demo: Checkpoint, monk
         "torch, bfloat16": 0.5,
         "openvino, float32": 1.3,
         "openvino, bfloat16": 0.7,
+        "onnxruntime, float32": 2.0,
     }
     times(monkeypatch, figures)
     assert choose(demo).engine.name.startswith("openvino")
@@ -59,8 +60,14 @@ def test_the_quickest_of_the_accuracy_asked_for_is_chosen(demo: Checkpoint, monk
     assert choose(demo, name="torch").engine.precision == "float32"
 
 
+def test_compiling_is_torchs(demo: Checkpoint) -> None:
+    assert "compiled for 2" in choose(demo, compiled=2).engine.name
+    with pytest.raises(EngineError, match="'openvino'"):
+        choose(demo, name="openvino", compiled=2)
+
+
 def test_an_engine_that_fails_is_passed_over(demo: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    times(monkeypatch, {"torch, float32": 3.0, "openvino, float32": None})
+    times(monkeypatch, {"torch, float32": 3.0, "openvino, float32": None, "onnxruntime, float32": 4.0})
     choice = choose(demo)
     assert choice.engine.name.startswith("torch")
     assert "openvino, float32: broken" in choice.reasons
@@ -88,10 +95,11 @@ def test_what_is_not_offered(demo: Checkpoint, asked: dict[str, str]) -> None:
 
 
 def test_what_is_missing_says_how_to_get_it(demo: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(select, "_has", lambda package: False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
     monkeypatch.setattr(select, "has_bfloat16", lambda: False)
     missing = {offer.title: offer.missing for offer in offers(demo)}
     assert missing["openvino, float32"] == "pip install 'dualsight[openvino]'"
+    assert missing["onnxruntime, float32"] == "pip install 'dualsight[onnx]'"
     assert "no bfloat16" in missing["torch, bfloat16"]
     assert choose(demo, precision="fast").reasons == ("the only one installed for fast",)
 

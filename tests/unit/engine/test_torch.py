@@ -36,6 +36,44 @@ def test_nothing_is_pinned_for_the_cpu(encoder: DualEncoder, monkeypatch: pytest
     assert TorchEngine(encoder).encode_images(PIXELS).shape == (2, 40)
 
 
+def test_a_gpu_would_be_asked_for_cudnn_without_tf32(encoder: DualEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def encode_image(pixels: torch.Tensor) -> torch.Tensor:
+        seen.append((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32))
+        return torch.zeros(len(pixels), 40)
+
+    monkeypatch.setattr(encoder, "encode_image", encode_image)
+    TorchEngine(encoder).encode_images(PIXELS)
+    assert seen == [(True, False)]
+
+
+def test_compiled_batches_have_one_shape(encoder: DualEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+
+    def compiled(images: Callable[[torch.Tensor], torch.Tensor], **options: object) -> object:
+        assert options == {"dynamic": False, "mode": "default"}
+
+        def run(pixels: torch.Tensor) -> torch.Tensor:
+            shapes.append(tuple(pixels.shape))
+            return images(pixels)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    engine = TorchEngine(encoder, compiled=3)
+    pixels = np.concatenate([PIXELS, PIXELS[::-1]])
+    np.testing.assert_allclose(engine.encode_images(pixels), TorchEngine(encoder).encode_images(pixels), atol=1e-6)
+    assert shapes == [(3, 3, 64, 64)] * 2
+    assert engine.name.endswith("compiled for 3, cpu")
+
+
+@pytest.mark.slow
+def test_compiled_by_torch_it_computes_the_same(encoder: DualEncoder) -> None:
+    found = TorchEngine(encoder, compiled=2).encode_images(PIXELS)
+    np.testing.assert_allclose(found, TorchEngine(encoder).encode_images(PIXELS), atol=1e-5)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_computes_the_same_from_pinned_memory(encoder: DualEncoder) -> None:

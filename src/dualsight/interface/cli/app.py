@@ -16,6 +16,7 @@ from dualsight.interface.cli.embed import embed, embed_text
 from dualsight.interface.cli.evaluate import evaluate
 from dualsight.interface.cli.exits import Commands
 from dualsight.interface.cli.explain import explain
+from dualsight.interface.cli.export import export
 from dualsight.interface.cli.image import commands as image_commands
 from dualsight.interface.cli.index import commands as index_commands
 from dualsight.interface.cli.inspect import inspect
@@ -91,4 +92,5 @@ app.command()(ui)
 app.command()(pull)
 app.command()(verify)
 app.command()(quantize)
+app.command()(export)
 app.command()(doctor)

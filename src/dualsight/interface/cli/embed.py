@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dualsight.task.model import BatchSize
 
 SUFFIXES = (".npz", ".parquet", ".safetensors")
 
@@ -61,6 +62,13 @@ def embed(
     model: ModelName = "demo",
     engine: Engine = "auto",
     precision: Precision = None,
+    batch_size: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="pictures encoded at a time; auto: the quickest that fits into half of the free memory, measured once",
+        ),
+    ] = "8",
 ) -> None:
     """Embeddings of pictures, written to a file with their sources, UIDs and the model's fingerprint.
 
@@ -69,6 +77,8 @@ def embed(
       dualsight embed DICOMDIR -o series.parquet --per series
     """
     _check_output(output)
+    if batch_size != "auto" and not (batch_size.isdecimal() and int(batch_size)):
+        raise typer.BadParameter(f"{batch_size!r} is neither a number from 1 on nor auto", param_hint="--batch-size")
     reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
     key = read_key_if(deidentify)
     images = narrow_sources(images, study, series)
@@ -82,7 +92,9 @@ def embed(
     vectors: list[NDArray[np.float32]] = []
     rows: list[dict[str, Any]] = []
     failed = 0
-    stream = encoder.embed(find_images(images, key), per=per, pool=pool, reading=reading)
+    pictures = find_images(images, key)
+    size: BatchSize = "auto" if batch_size == "auto" else int(batch_size)
+    stream = encoder.embed(pictures, per=per, pool=pool, reading=reading, batch_size=size)
     for item in show_progress(hide_results(stream, key), "embedding", total=count_results(images, per)):
         if isinstance(item, Failed):
             failed += 1

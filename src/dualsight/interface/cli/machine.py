@@ -66,6 +66,8 @@ def look() -> Machine:
     """Looks at everything; imports torch and pydicom."""
     import torch
 
+    from dualsight.engine.memory import memory
+
     cache = hub_cache()
     total, available = memory()
     return Machine(
@@ -159,29 +161,6 @@ def codecs() -> dict[str, tuple[str, ...]]:
 def _plugins(available: Iterable[str]) -> tuple[str, ...]:
     """GDCM is never asked: it ends the process on some damaged files."""
     return tuple(name for name in available if name != "gdcm")
-
-
-def memory() -> tuple[int | None, int | None]:
-    """Bytes of memory: all that this process may have, and what is free of it (proc(5), cgroups(7))."""
-    total = available = None
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    lines = _lines(Path("/proc/meminfo"))
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) * 1024
-    limit, used = (_lines(Path("/sys/fs/cgroup", name)) for name in ("memory.max", "memory.current"))
-    if limit and used and limit[0].isdigit() and total is not None and available is not None:
-        total = min(total, int(limit[0]))
-        available = min(available, int(limit[0]) - int(used[0]))
-    return total, available
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []  # another system
 
 
 def hub_cache() -> Path:

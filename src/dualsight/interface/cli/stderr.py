@@ -48,16 +48,23 @@ def _headed(head: str, style: str, text: str) -> object:
 def show_progress(
     stream: Iterable[T], what: str, *, total: int | None = None, beside_output: bool = False
 ) -> Iterator[T]:
-    """The items of `stream`, counted by a bar once they take longer than a moment, where stderr is a terminal.
+    """The items of `stream`, counted by a bar with their rate once they take longer than a moment, where stderr is a
+    terminal.
 
     beside_output: results are printed meanwhile; on a terminal these show progress themselves.
     """
     if not console().is_terminal or (beside_output and sys.stdout.isatty()):
         yield from stream
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.text import Text
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.3g}/s" if task.speed else "")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), Elapsed())
     progress = Progress(*columns, console=console(), transient=True, redirect_stdout=False)  # stdout is for data
     task = progress.add_task(what, total=total)
     with _shown_late(progress):
