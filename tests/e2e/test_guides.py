@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 GUIDES = sorted((ROOT / "docs/guides").glob("*.md"))
 REFERENCE = [
     ROOT / f"docs/{name}.md"
-    for name in ("adapters", "engines", "evaluation", "explain", "fine-tuning", "quality-control", "search")
+    for name in ("adapters", "engines", "evaluation", "explain", "fine-tuning", "pictures", "quality-control", "search")
 ]
 SHOWN_PACS = "dicomweb+https://pacs.example/dicom-web"
 KEEP_PICTURES = "DUALSIGHT_KEEP_PICTURES" in os.environ
