@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -102,6 +102,38 @@ def prepare_ahead(
         yield from waited.timed(ahead)
 
 
+class Preparer:
+    """The same for one stream after another, with one process for all of them: starting it takes half a second."""
+
+    def __init__(self, preprocessing: Preprocessing, reading: Reading) -> None:
+        self._reading = reading
+        self._worker = _Worker(preprocessing, reading, lambda: True)
+
+    def prepare_ahead(
+        self, images: Iterable[Source | Item | Series | Study], *, depth: int
+    ) -> Generator[Prepared | Failed, None, None]:
+        """As the function of that name, by one worker; one stream at a time."""
+
+        def open_worker() -> AbstractContextManager[Callable[[_Task], Iterator[Prepared | Failed]]]:
+            return nullcontext(self._worker.prepare)
+
+        ahead = work_ahead(_tasks(images, self._reading), open_worker, threads=1, depth=depth)
+        is_over = False
+        try:
+            for picture in ahead:  # noqa: UP028 - `yield from` would close it before its worker is interrupted
+                yield picture
+            is_over = True
+        finally:
+            if not is_over:  # what it is doing, nobody wants any more
+                self._worker.interrupt()
+                ahead.close()
+                self._worker.close()
+
+    def close(self) -> None:
+        """Ends the process; it also ends with this one, however that ends."""
+        self._worker.close()
+
+
 def n_cores() -> int:
     """Processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
@@ -173,9 +205,13 @@ class _Worker:
         self._has_no_decoder = False
 
     def __enter__(self) -> Callable[[_Task], Iterator[Prepared | Failed]]:
-        return self._prepare
+        return self.prepare
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process."""
         if self._decoder is not None:
             self._decoder.close()
 
@@ -184,7 +220,8 @@ class _Worker:
         if (decoder := self._decoder) is not None:
             decoder.interrupt()
 
-    def _prepare(self, task: _Task) -> Iterator[Prepared | Failed]:
+    def prepare(self, task: _Task) -> Iterator[Prepared | Failed]:
+        """The frames of one source, or what failed in it."""
         try:
             for frame in self._resized(task):
                 if isinstance(frame, ImageError):  # of one file of a series: the rest goes on

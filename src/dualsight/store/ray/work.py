@@ -5,7 +5,6 @@ Plain classes that know no Ray: each object of them lives in a process of its ow
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from dualsight.store.content import Unit
 from dualsight.store.embed_units import Records, new_units
 from dualsight.task.embed import Embedded, Failed, embed_prepared
 from dualsight.task.model import Model, load
-from dualsight.task.prepared import Prepared, prepare_ahead
+from dualsight.task.prepared import Prepared, Preparer
 
 PICTURES = 16
 """Of one message: 11 MB in colour and 4 MB in grey, at the official size."""
@@ -68,6 +67,7 @@ class Opener:
         """known: content that the table has."""
         self._job = job
         self._known = known
+        self._preparer = Preparer(job.preprocessing, job.reading)  # a codec that crashes or hangs, ends alone
         self._records: Records = deque()
         self._pictures: Generator[Prepared | Failed, None, None] | None = None
 
@@ -77,19 +77,17 @@ class Opener:
             raise EngineError(f"a machine of the cluster has dualsight {__version__}, and this one {version}")
         return True
 
+    def close(self) -> None:
+        """Ends its process."""
+        self._preparer.close()
+
     def open(self, units: Sequence[Unit]) -> tuple[Progress, list[Prepared | Failed]]:
         """The first pictures of a new task; what is left of the last one is dropped."""
         if self._pictures is not None:
             self._pictures.close()
         self._records = deque()
-        self._pictures = prepare_ahead(
-            new_units(units, _KnownBefore(self._known), self._job.key, self._records),
-            self._job.preprocessing,
-            self._job.reading,
-            depth=PICTURES,
-            workers=1,
-            patience_s=math.inf,  # this is a process of its own
-        )
+        units_to_open = new_units(units, _KnownBefore(self._known), self._job.key, self._records)
+        self._pictures = self._preparer.prepare_ahead(units_to_open, depth=PICTURES)
         return self.more()
 
     def more(self) -> tuple[Progress, list[Prepared | Failed]]:

@@ -21,7 +21,7 @@ from dualsight.store.embed_units import Embeddings, Known, Outcome, Unreached, e
 from dualsight.store.ray.cluster import Plan, Seat
 from dualsight.store.ray.crew import Answer, Role, Worker
 from dualsight.store.ray.embed import ATTEMPTS, UNITS, _checked, _portions, _Work
-from dualsight.store.ray.work import Job, sorted_hashes
+from dualsight.store.ray.work import Job, Opener, sorted_hashes
 from dualsight.store.settings import Settings
 from dualsight.task.embed import Embedded
 from dualsight.task.model import Model
@@ -36,12 +36,21 @@ class CrewHere:
     def __init__(self, loses: Loses) -> None:
         self._loses = loses
         self._calls: deque[tuple[Worker, str, Sequence[Any], Answer]] = deque()
-        self.hired = 0
+        self._actors: list[Any] = []
+
+    @property
+    def hired(self) -> int:
+        return len(self._actors)
+
+    def dismiss(self) -> None:
+        for actor in self._actors:
+            if isinstance(actor, Opener):
+                actor.close()
 
     def hire(self, role: Role, seat: Seat) -> None:
         kind, arguments = role.made_of
         worker = Worker(role=role, seat=seat, actor=kind(*arguments))
-        self.hired += 1
+        self._actors.append(worker.actor)
         assert worker.actor.start(*role.start)
         role.ready(worker)
 
@@ -96,7 +105,10 @@ def work(model: Model, units: Sequence[Unit], loses: Loses) -> tuple[list[Outcom
     job = Job(preprocessing=model.config.preprocessing, reading=Reading(), key=None, batch_size=8)
     driver.hire(seats, job, sorted_hashes(set()), lambda device: model, model.fingerprint)
     known: set[str] = set()
-    return [_checked(outcome, known) for outcome in driver.outcomes()], crew
+    try:
+        return [_checked(outcome, known) for outcome in driver.outcomes()], crew
+    finally:
+        crew.dismiss()
 
 
 def check_equal(outcomes: Sequence[Outcome], expected: Sequence[Outcome]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +15,17 @@ from PIL import Image
 
 import dualsight
 from dualsight.errors import EngineError
+from dualsight.image.frame import Frame
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.store.content import hash_unit
 from dualsight.store.embed_units import Embeddings, Known, Unreached, outcomes
 from dualsight.store.ray.work import PICTURES, Encoder, Job, Opener, load_on, sorted_hashes
+from dualsight.task import prepared
+from dualsight.task.decoder import Decoder
 from dualsight.task.embed import Failed
 from dualsight.task.model import Model
+from dualsight.task.prepared import Prepared
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +36,20 @@ def model() -> Model:
 @pytest.fixture
 def job(model: Model) -> Job:
     return Job(preprocessing=model.config.preprocessing, reading=Reading(), key=None, batch_size=4)
+
+
+@pytest.fixture
+def open_with(job: Job) -> Iterator[Callable[[set[str]], Opener]]:
+    """An opener that knows some content; ended after the test."""
+    made: list[Opener] = []
+
+    def opener(known: set[str]) -> Opener:
+        made.append(Opener(job, sorted_hashes(known)))
+        return made[-1]
+
+    yield opener
+    for one in made:
+        one.close()
 
 
 @pytest.fixture
@@ -44,8 +64,10 @@ def items(tmp_path: Path) -> list[Item]:
     return [Item(name=name, content=tmp_path / name) for name in ("frames.tif", "b.png", "c.png", "d.png", "e.png")]
 
 
-def test_an_opener_and_an_encoder_make_what_one_process_makes(model: Model, job: Job, items: list[Item]) -> None:
-    opener, encoder = Opener(job, sorted_hashes(set())), Encoder(lambda: model, job.batch_size)
+def test_an_opener_and_an_encoder_make_what_one_process_makes(
+    model: Model, open_with: Callable[[set[str]], Opener], items: list[Item]
+) -> None:
+    opener, encoder = open_with(set()), Encoder(lambda: model, 4)
     assert encoder.start(model.fingerprint)
     progress, pictures = opener.open(items)
     records, results = deque(progress.records), encoder.encode(pickle.loads(pickle.dumps(pictures)))  # noqa: S301
@@ -65,18 +87,36 @@ def test_an_opener_and_an_encoder_make_what_one_process_makes(model: Model, job:
     assert isinstance(missing, Unreached) and missing.error.source == "e.png"
 
 
-def test_what_the_table_has_is_not_opened(job: Job, items: list[Item]) -> None:
+def test_what_the_table_has_is_not_opened(open_with: Callable[[set[str]], Opener], items: list[Item]) -> None:
     known = {hash_unit(item).content_hash for item in items[:2]} | {f"{number:064x}" for number in range(100)}
-    progress, pictures = Opener(job, sorted_hashes(known)).open(items[:3])
+    progress, pictures = open_with(known).open(items[:3])
     assert pictures == [] and progress.is_last
     assert [type(record) for record in progress.records] == [Known, Known, Known]
 
 
-def test_a_new_task_drops_what_is_left_of_the_last(job: Job, items: list[Item]) -> None:
-    opener = Opener(job, sorted_hashes(set()))
+def test_a_new_task_drops_what_is_left_of_the_last(open_with: Callable[[set[str]], Opener], items: list[Item]) -> None:
+    opener = open_with(set())
     assert not opener.open(items)[0].is_last
     progress, pictures = opener.open(items[1:2])
-    assert progress.is_last and len(pictures) == len(progress.records) == 1
+    assert progress.is_last and len(progress.records) == 1
+    assert [type(picture) for picture in pictures] == [Prepared]
+
+
+def test_a_codec_that_ends_its_process_fails_one_file(
+    open_with: Callable[[set[str]], Opener], items: list[Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dying(Decoder):
+        def frames(self, content: Path | bytes, name: str) -> Iterator[Frame]:
+            if name == "b.png":
+                self.interrupt()
+            return super().frames(content, name)
+
+    monkeypatch.setattr(prepared, "Decoder", Dying)
+    opener = open_with(set())
+    _, pictures = opener.open([items[1], items[3], items[2]])  # the third is the first again
+    assert [type(picture) for picture in pictures] == [Failed, Failed]
+    _, pictures = opener.open([replace(items[1], name="another")])
+    assert [type(picture) for picture in pictures] == [Prepared]
 
 
 @pytest.mark.parametrize("digest", ["00" * 32, "ff" * 15 + "00" * 17, "ab" * 32])
@@ -89,8 +129,8 @@ def test_hashes_that_end_in_zeros(digest: str) -> None:
     assert digest not in _KnownBefore(sorted_hashes(set()))
 
 
-def test_another_model_or_version_is_refused(model: Model, job: Job) -> None:
+def test_another_model_or_version_is_refused(open_with: Callable[[set[str]], Opener]) -> None:
     with pytest.raises(EngineError, match="another model by the name of demo"):
         Encoder(partial(load_on, "demo", "float32", "cpu"), 1).start("f" * 64)
     with pytest.raises(EngineError, match="dualsight"):
-        Opener(job, sorted_hashes(set())).start("0.0.0")
+        open_with(set()).start("0.0.0")
