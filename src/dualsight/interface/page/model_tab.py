@@ -36,7 +36,7 @@ def _facts(model: Model, limits: ServerLimits) -> str:
     facts = (
         ("name", escape(model.name)),
         ("fingerprint", f"<code>{model.fingerprint}</code>"),
-        ("engine", f"{escape(model.engine.name)}, {escape(model.engine.precision)}"),
+        ("engine", escape(model.engine.name)),
         ("picture", f"{by((config.preprocessing.height, config.preprocessing.width))} pixels"),
         ("embedding", f"{count(config.dual.projection)} numbers"),
         ("text", f"at most {config.dual.text.context_length} tokens"),
@@ -45,7 +45,7 @@ def _facts(model: Model, limits: ServerLimits) -> str:
     )
     rows = "".join(f"<dt>{name}</dt><dd>{fact}</dd>" for name, fact in facts)
     what_not = "".join(f"<li>{line}</li>" for line in LIMITS)
-    return f'<h2>The model that runs</h2><dl class="facts">{rows}</dl><h2>Limits</h2><ul>{what_not}</ul>'
+    return f'<h2>The model that runs</h2><dl class="facts">{rows}</dl><h2>Limits</h2><ul class="limits">{what_not}</ul>'
 
 
 def _card(model: Model) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -55,8 +56,10 @@ def search_tab(index: Index | None, pictures: Pictures, limits: ServerLimits) ->
             words = gr.Textbox(lines=2, label="In words", info="What to look for; several lines are averaged")
             unlike = gr.Textbox(lines=1, label="Unlike", info="What the hits should not be")
             with gr.Row():
-                k = gr.Slider(1, MOST, value=12, step=1, label="How many hits")
-                per = gr.Dropdown([("every row", ""), "volume", "series", "study"], value="", label="One hit of each")
+                k = gr.Slider(1, MOST, value=12, step=1, label="How many hits", min_width=240)
+                per = gr.Dropdown(
+                    [("every row", ""), "volume", "series", "study"], value="", label="One hit of each", min_width=240
+                )
             where = gr.Textbox(label="Only where", info=f"Such as {EXAMPLE}", placeholder="")
             with gr.Accordion("Columns for a filter", open=False):
                 gr.HTML(f"<p class='mono'>{escape(columns)}</p>", apply_default_css=False, elem_classes="walk")
@@ -87,7 +90,7 @@ def search_tab(index: Index | None, pictures: Pictures, limits: ServerLimits) ->
             raise StoreError("this hit is no longer here", hint="search again")
         row = next(batch for batch in index.batches(f"id = '{shown.ids[place]}'") if batch.num_rows).to_pylist()[0]
         query = Query(vector=np.asarray(row["vector"], np.float32))
-        return find(query, where, k, per, f"like {row['text'] or row['source']}")
+        return find(query, where, k, per, f"like {_name(row)}")
 
     connect(
         go.click,
@@ -113,7 +116,7 @@ def _gallery(hits: Hits, title: str) -> str:
 
 
 def _card(place: int, row: dict[str, Any], user: list[str]) -> str:
-    name = str(row["text"] or row["source"])
+    name = _name(row)
     drawn = thumbnail(row, SIDE)
     shown = _picture(drawn, name) if drawn is not None else '<p class="empty">no picture at hand</p>'
     words = [row[field] for field in ("modality", "body_part", "view") if row[field]]
@@ -126,6 +129,11 @@ def _card(place: int, row: dict[str, Any], user: list[str]) -> str:
         f'<button type="button" data-pick="{place}">More like this<span class="unseen">: {escape(name)}</span>'
         "</button></li>"
     )
+
+
+def _name(row: dict[str, Any]) -> str:
+    """A text, or of a file's name what tells it from others; not where on the machine it lies."""
+    return str(row["text"] or "/".join(Path(row["source"]).parts[-2:]))
 
 
 def _picture(drawn: Image.Image, name: str) -> str:
