@@ -83,7 +83,8 @@ def _find() -> tuple[Path, dict[str, str | float | bool]]:
     """The program, and the environment in which it finds its libraries and letters."""
     own = UNPACKED / "usr/lib/chromium/chromium"
     if own.is_file():
-        libraries = [*UNPACKED.glob("usr/lib/*-linux-gnu"), *UNPACKED.glob("usr/lib/*-linux-gnu/pulseaudio")]
+        places = ("usr/lib/*-linux-gnu", "lib/*-linux-gnu", "usr/lib/*-linux-gnu/pulseaudio")
+        libraries = [folder for place in places for folder in UNPACKED.glob(place)]
         found = {"LD_LIBRARY_PATH": ":".join(map(str, libraries)), "XDG_DATA_HOME": str(UNPACKED / "usr/share")}
         if (UNPACKED / "etc/fonts").is_dir():  # not where the machine has letters of its own
             found["FONTCONFIG_PATH"] = str(UNPACKED / "etc/fonts")
