@@ -68,6 +68,21 @@ def test_every_page_is_in_the_navigation() -> None:
     assert set(named(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])) == there
 
 
+def test_what_newcomers_are_sent_to_is_there() -> None:
+    """Files, and names that begin as classes and types do."""
+    text = (ROOT / "docs/contributing.md").read_text()
+    source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    paths = set(re.findall(r"`([\w/]+(?:\.py|/))`", text))
+    assert len(paths) > 15
+    homes = (ROOT, ROOT / "src/dualsight")
+    missing = {path for path in paths if "NAME" not in path and not any((home / path).exists() for home in homes)}
+    names = set(re.findall(r"`([A-Z]\w+)`", text))
+    assert (missing - {"options.py"}, {name for name in names if not re.search(rf"\b{name}\b", source)}) == (
+        set(),
+        set(),
+    )
+
+
 def test_every_dependency_is_listed_with_its_licence() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
