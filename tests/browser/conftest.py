@@ -47,9 +47,9 @@ def server(index: Path, recorder: Recorder) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(recorder: Recorder) -> Iterator[Browser]:
-    """Chromium."""
+    """Chromium. Of a module: as long as it is there Playwright's loop runs in this thread, and no other can."""
     with browsing(recorder.address) as browser:
         yield browser
 

@@ -234,5 +234,6 @@ def _nncf() -> Any:
         import nncf
     except ImportError:
         raise MissingExtra("nncf is not installed", hint="pip install 'dualsight[quantize]'") from None
+    logging.setLoggerClass(logging.Logger)  # it had made its own class that of every logger to come
     nncf.set_log_level(logging.ERROR)
     return nncf

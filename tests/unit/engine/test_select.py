@@ -60,6 +60,8 @@ def test_the_quickest_of_the_accuracy_asked_for_is_chosen(demo: Checkpoint, monk
     assert choose(demo, name="torch").engine.precision == "float32"
 
 
+# torch's compiler uses what torch has deprecated
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_compiling_is_torchs(demo: Checkpoint) -> None:
     assert "compiled for 2" in choose(demo, compiled=2).engine.name
     with pytest.raises(EngineError, match="'openvino'"):

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import nibabel
+import PIL
 import pytest
 
 import dualsight.image
@@ -28,6 +29,8 @@ MENDED = {
 # What the peer reads and is refused: formats that are not read, and animations with a later frame missing or moved.
 UNREAD = {"DDS", "TGA", "ICO", "SGI", "IM", "PSD", "FLI", "PCX"}
 BROKEN = {"apng__chunk_repeat_fctl.png", "apng__sequence_reorder_chunk.png", "apng__sequence_repeat_chunk.png"}
+if int(PIL.__version__.split(".")[0]) < 13:  # which the peer is, and Gradio does not go with: damage in a fax's lines
+    BROKEN |= {"crash-74d2a78403a5a59db1fb0a2b8735ac068a75f6e3.tif"}
 
 READ = {
     path

@@ -71,10 +71,10 @@ def test_every_example_of_openapi_is_answered(ask: Ask) -> None:
 
     def example(schema: dict[str, Any]) -> Any:
         """The first example; of an object, those of its properties."""
-        if "$ref" in schema:
-            return example(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
         if "examples" in schema:
             return schema["examples"][0]
+        if "$ref" in schema:
+            return example(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
         return {name: example(part) for name, part in schema["properties"].items() if "examples" in part}
 
     asked = []
