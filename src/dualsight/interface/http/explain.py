@@ -25,7 +25,7 @@ class ExplainRequest(Strict):
 
     images: Images | None = None
     labels: Labels
-    against: Annotated[str | None, Field(examples=["no finding"])] = None
+    against: Annotated[str | None, Field(examples=["cardiomegaly"])] = None
     templates: Templates = ["{label}"]  # noqa: RUF012 - pydantic copies it
     method: MethodName = "multi-scale"
     frame_index: Annotated[int | None, Field(ge=0, description="from 0; the middle one without it")] = None
