@@ -25,7 +25,7 @@ expected-statuses = [200, 404, 413, 415, 422]
 [[operations]]
 include-path-regex = "^/(score|v1/search|v1/explain|v1/embeddings)$"
 [operations.checks.positive_data_acceptance]
-expected-statuses = [200, 400, 413, 415, 422]
+expected-statuses = [200, 400, 404, 413, 415, 422]
 """
 
 

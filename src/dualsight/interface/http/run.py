@@ -28,7 +28,7 @@ from dualsight.interface.http.connection import Connection
 from dualsight.interface.http.keys import KeyFile, is_loopback
 from dualsight.interface.http.metrics import SHARED_FOLDER
 
-_DRAIN_S = 10  # beyond the deadline, for answers to be sent
+DRAIN_S = 10  # beyond the deadline, for answers to be sent
 _log = logging.getLogger(__name__)
 
 
@@ -126,7 +126,7 @@ def _config(place: Place, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,  # a client's word about its address is no address
         server_header=False,
         limit_concurrency=settings.limits.connections,
-        timeout_graceful_shutdown=round(settings.limits.deadline_s) + _DRAIN_S,
+        timeout_graceful_shutdown=round(settings.limits.deadline_s) + DRAIN_S,
         timeout_worker_healthcheck=60,  # loading and long encodings are no death
         ssl_certfile=place.tls_cert,
         ssl_keyfile=place.tls_key,

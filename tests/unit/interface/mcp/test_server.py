@@ -36,21 +36,28 @@ def model() -> dualsight.Model:
 
 
 @pytest.fixture(scope="module")
-def index(model: dualsight.Model, tmp_path_factory: pytest.TempPathFactory) -> dualsight.Index:
-    """The samples', and pictures that lie below no root, in a folder and in an archive."""
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a picture in it."""
+    file = tmp_path_factory.mktemp("archive") / "some.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("member.png", picture_png(2))
+    return file
+
+
+@pytest.fixture(scope="module")
+def index(model: dualsight.Model, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dualsight.Index:
+    """The samples, a picture in an archive below a root, and one that lies below none."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "secret.png").write_bytes(picture_png(1))
-    with zipfile.ZipFile(elsewhere / "some.zip", "w") as archive:
-        archive.writestr("member.png", picture_png(2))
     index = dualsight.Index.open(elsewhere / "db", model=model)
-    index.add([SAMPLES, elsewhere / "secret.png", elsewhere / "some.zip"], texts=["chest"])
+    index.add([SAMPLES, elsewhere / "secret.png", archive], texts=["chest"])
     return index
 
 
 @pytest.fixture(scope="module")
-def call(model: dualsight.Model, index: dualsight.Index) -> Callable[..., Any]:
+def call(model: dualsight.Model, index: dualsight.Index, archive: Path) -> Callable[..., Any]:
     """`call(tool, **arguments)`: the SDK's result."""
-    roots = Roots([SAMPLES])
+    roots = Roots([SAMPLES, archive.parent])
     tools = (*PictureTools(model, roots, index=index).tools, *IndexTools(index, roots).tools)
     server = build_server((zeroshot_label_examples, *tools), model.notice)
 
@@ -150,7 +157,7 @@ def test_what_cannot_be_looked_for_is_told(call, arguments: dict[str, Any], said
 def test_description_says_where_and_what(call, model: dualsight.Model) -> None:
     answer = call("describe_model").structured_content
     assert answer["index_columns"]["modality"] == "text" and "path" not in answer["index_columns"]
-    assert answer["roots"] == [str(SAMPLES.resolve())] and answer["notice"] == model.notice
+    assert answer["roots"][0] == str(SAMPLES.resolve()) and answer["notice"] == model.notice
     assert answer["embedding_size"] == model.config.dual.projection
 
 
