@@ -100,3 +100,10 @@ def test_a_turn_is_given_back_after_an_error(store: fsspec.AbstractFileSystem) -
         raise KeyError
     with writing(PLACE):
         assert turns(store)[-1] == f"{2:012}"
+
+
+def test_only_the_first_makes_a_number(store: fsspec.AbstractFileSystem) -> None:
+    assert lock._made(store, f"{TURNS}/{1:012}")
+    before = store.cat_file(f"{TURNS}/{1:012}")
+    assert not lock._made(store, f"{TURNS}/{1:012}")
+    assert store.cat_file(f"{TURNS}/{1:012}") == before

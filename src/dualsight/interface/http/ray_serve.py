@@ -6,13 +6,11 @@ Routes, keys, limits and answers are the application's, and so those of `dualsig
 here the proxy's: connections, slow heads of requests, TLS, and where it listens.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dualsight.errors import MissingExtra
 from dualsight.interface.http.app import Settings, create_app
@@ -36,8 +34,8 @@ class Arguments(BaseModel):
     index: Path | None = None
     keys: Path | None = None
     insecure: bool = False
-    replicas: int = 1
-    cpus: int = 1
+    replicas: int = Field(1, ge=1)
+    cpus: int = Field(1, ge=1)
 
     def settings(self) -> Settings:
         """As the application takes them."""
@@ -51,7 +49,7 @@ class Arguments(BaseModel):
         )
 
 
-def application(arguments: Arguments) -> Application:
+def application(arguments: Arguments) -> "Application":  # Serve reads what it takes: no annotation as a string there
     """What `serve run` and `serve.run` deploy. Raises MissingExtra."""
     try:
         from ray import serve

@@ -111,15 +111,21 @@ def joined(cluster: Cluster) -> Iterator[Any]:
 
 def _init(ray: Any, *, address: str, **options: Any) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of each start
-    try:
-        with warnings.catch_warnings():  # in a child of this process, which becomes another program at once
-            warnings.filterwarnings("ignore", "lancedb fork support", RuntimeWarning)
-            quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
-            ray.init(address=address, **quiet, **options)
-    except Exception as error:  # Ray raises that very class where a machine is too busy to start it in 30 s
-        where = "on this machine" if address == "local" else f"at {address}"
-        reason = str(error).partition("\n")[0]
-        raise EngineError(f"no Ray cluster {where}: {reason}", hint="`ray status` asks a cluster how it is") from error
+    quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
+    for attempts_left in (1, 0):
+        try:
+            with warnings.catch_warnings():  # in a child of this process, which becomes another program at once
+                warnings.filterwarnings("ignore", "lancedb fork support", RuntimeWarning)
+                ray.init(address=address, **quiet, **options)
+            return
+        except Exception as error:  # Ray raises that very class where a machine is too busy to start it in 30 s
+            ray.shutdown()
+            if address == "local" and attempts_left:
+                continue
+            where = "on this machine" if address == "local" else f"at {address}"
+            reason = str(error).partition("\n")[0]
+            hint = "`ray status` asks a cluster how it is"
+            raise EngineError(f"no Ray cluster {where}: {reason}", hint=hint) from error
 
 
 def _imported(*, is_local: bool) -> Any:
