@@ -213,12 +213,11 @@ def _until_in_hand(server: Server, n: int) -> None:
 def test_it_needs_no_home_and_no_folder_to_write_to(tmp_path: Path) -> None:
     """As in deploy/: a user without a home, and nothing but /tmp."""
     tmp_path.chmod(0o500)
-    with serving(
-        cwd=tmp_path, HOME="/nonexistent", XDG_CACHE_HOME="/nonexistent", PYTHONDONTWRITEBYTECODE="1"
-    ) as server:
+    with serving(cwd=tmp_path, HOME="/nonexistent", XDG_CACHE_HOME="/nonexistent") as server:
         answer = httpx2.post(f"{server.url}/encode", json={"images": [PICTURE]}, timeout=30)
         assert answer.status_code == 200
     tmp_path.chmod(0o700)
+    assert not list(tmp_path.iterdir()) and not Path("/nonexistent").exists()
 
 
 # --- TLS

@@ -4,8 +4,8 @@
                        (bounded)        (cancelled: leaves)           (a bad item fails alone)
 
 A batch of n items costs about  fixed_s + n · item_s  (measured, see `BatchCost`). From that follow both choices: a
-batch is as large as makes the fixed cost a small part of it, and it waits at most the fixed cost, only for items that
-are known to be on their way.
+batch is as large as is over quickly, or as makes the fixed cost a small part of it where that is larger; and it waits
+at most the fixed cost, only for items that are known to be on their way.
 
 A deadline is the caller's own: `asyncio.timeout` cancels the wait, and what is cancelled leaves the queue.
 """
@@ -27,6 +27,7 @@ from dualsight.errors import QueueFull
 T = TypeVar("T")
 R = TypeVar("R")
 
+_QUICK_S = 1.0  # a batch that is over by then holds nobody up for long
 _FIXED_SHARE = 0.05  # of a batch's time; a larger batch would hardly be faster by the item
 _MEMORY = 0.8  # of what was measured before, beside a new measurement
 _MAX_WAIT_S = 0.05
@@ -66,12 +67,17 @@ class BatchCost:
         return max(mean_s - item_s * mean_size, 0.0), item_s
 
     def best_size(self, limit: int) -> int:
-        """From 1 to `limit`: the smallest at which the fixed cost is a small share; `limit` while nothing is known."""
+        """From 1 to `limit`: the largest that is quick, or the smallest at which the fixed cost is a small share.
+
+        `limit` while nothing is known.
+        """
         line = self.line()
         if line is None or line[1] == 0.0:
             return limit
         fixed_s, item_s = line
-        return min(limit, max(1, round(fixed_s / item_s / _FIXED_SHARE)))
+        quick = int((_QUICK_S - fixed_s) / item_s)
+        efficient = round(fixed_s / item_s / _FIXED_SHARE)
+        return min(limit, max(1, quick, efficient))
 
     def worth_waiting_s(self) -> float:
         """How long a batch may wait for one more item: what not starting another batch for it saves."""

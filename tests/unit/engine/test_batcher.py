@@ -243,8 +243,11 @@ def test_the_cost_of_a_batch_is_learnt(fixed_ms: float, item_ms: float, sizes: s
     line = cost.line()
     assert line == (pytest.approx(fixed_ms, abs=1e-6), pytest.approx(item_ms, abs=1e-6))
     best = cost.best_size(64)
+    is_quick = fixed_ms + best * item_ms <= 1000 < fixed_ms + (best + 1) * item_ms
+    is_efficient = fixed_ms <= 0.06 * item_ms * (best + 1)
     assert 1 <= best <= 64
-    assert best == 64 or fixed_ms <= 0.06 * item_ms * (best + 1)
+    assert best in (1, 64) or is_quick or is_efficient
+    assert best == 64 or is_efficient
 
 
 def test_nothing_is_known_of_a_batch_at_first() -> None:
@@ -255,4 +258,11 @@ def test_nothing_is_known_of_a_batch_at_first() -> None:
     cost.learn(4, 0.1)  # as long as one: an accelerator that is not full
     assert cost.line() == (pytest.approx(0.1), 0.0) and cost.best_size(32) == 32
     cost.learn(8, 0.8)
-    assert cost.best_size(32) == 1  # fixed below 0
+    assert cost.best_size(32) == 9  # fixed below 0: as many as are quick
+
+
+def test_a_measurement_that_was_disturbed_makes_no_small_batches() -> None:
+    cost = BatchCost()
+    for size, seconds in ((1, 0.03), (4, 0.02), (1, 0.03), (2, 0.05)):  # another program had the cores at times
+        cost.learn(size, seconds)
+    assert cost.best_size(32) >= 8

@@ -31,9 +31,19 @@ from dualsight.store.index import Index
 from dualsight.task.model import Model, load
 
 if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
     from dualsight.learn.adapt.adapter import Adapter
 
 _log = logging.getLogger(__name__)
+# FastAPI would hand requests, and what was wrong in them, to whatever exporter the environment sets up
+_SILENT: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +93,13 @@ def create_app(settings: Settings) -> FastAPI:
         description="MedImageInsight, a dual encoder of medical images and text. No output is a diagnosis.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
+        telemetry=_SILENT,
         lifespan=_life(settings, metrics),
     )
     app.state.metrics = metrics
     for contract in (own, search, explain, lion_ai, azure, openai, health):
         app.include_router(contract.routes)
     app.add_middleware(BodyReader, limits=settings.limits, metrics=metrics)  # the last one added is passed first
-    if settings.page:
-        from dualsight.interface.page.mount import mount_page
-
-        mount_page(app, settings.limits)
     app.add_middleware(KeyCheck, keys=keys, local_only=settings.local_only)
     app.add_middleware(RequestLog, metrics=metrics)
     app.add_exception_handler(DualsightError, _refuse)

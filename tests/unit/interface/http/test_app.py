@@ -66,6 +66,15 @@ def test_openapi_has_every_route_and_no_page_that_loads_scripts(ask: Ask) -> Non
     assert ask("GET", "/docs").status_code == 404
 
 
+def test_no_library_is_told_of_requests(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def told(*_: object) -> None:
+        raise AssertionError("told")
+
+    monkeypatch.setattr("fastapi.telemetry._asgi.NativeTelemetry.__call__", told)
+    assert ask("GET", "/livez").status_code == 200
+    assert ask("POST", "/v1/embed", json={"texts": 1}).status_code == 400
+
+
 def test_every_example_of_openapi_is_answered(ask: Ask) -> None:
     document = ask("GET", "/openapi.json").json()
 
