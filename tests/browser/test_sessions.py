@@ -41,4 +41,5 @@ def test_five_at_once(visit: Callable[..., Page], server: Server, model: dualsig
     assert not heats[-1].is_visible(), "a picture has waited for all heat maps"
     for heat, file, top in zip(heats, PICTURES[1:], tops[1:], strict=True):
         expect(heat).to_have_accessible_name(re.compile(f"^Heat map of {top} over {file.name}"))
+    expect(pages[0].get_by_role("img", name=re.compile("^Heat map of"))).to_have_count(0)  # that of another picture
     assert server.peak_mib() - before < 600

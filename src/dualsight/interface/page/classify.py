@@ -60,12 +60,12 @@ def classify_tab(model: Model, pictures: Pictures, limits: ServerLimits) -> None
             why_note = outlet()
 
     @telling(None)
-    def take_thresholds(event: gr.EventData) -> tuple[Any, ...]:
-        if not event.token:
+    def take_thresholds(token: str) -> tuple[Any, ...]:
+        if not token:
             return (None,)
         from dualsight.learn.evaluate.thresholds import read_thresholds
 
-        upload = pictures.upload(str(event.token))
+        upload = pictures.upload(token)
         return (read_thresholds(upload.path, name=upload.name),)
 
     @telling(None, "", "", "")
@@ -96,11 +96,11 @@ def classify_tab(model: Model, pictures: Pictures, limits: ServerLimits) -> None
         target = label_target(model, label, against=others, templates=question.templates)
         return (_heat_map(explain_frame(model, pictures.frame(question.chosen), target)),)
 
-    source.clears(bars, why_note, why)
-    connect(file.dropped, take_thresholds, None, [file_note, thresholds], lane=SHOW, busy=file_note)
+    connect(file.dropped, take_thresholds, [file], [file_note, thresholds], lane=SHOW, busy=file_note)
     inputs = [*source.inputs, labels, templates, multilabel, whole, level, thresholds]
-    connect(go.click, ask, inputs, [note, question, bars, why_note, why], lane=ANSWER, busy=bars)
-    connect(bars.picked, explain, [question], [why_note, why], lane=MAP, busy=why_note)
+    answering = connect(go.click, ask, inputs, [note, question, bars, why_note, why], lane=ANSWER, busy=bars)
+    explaining = connect(bars.picked, explain, [question], [why_note, why], lane=MAP, busy=why_note, says_what=True)
+    source.clears(bars, why_note, why, stops=(answering, explaining))
 
 
 def _verdict(thresholds: Thresholds | None, level: float, multilabel: bool) -> Verdict | None:

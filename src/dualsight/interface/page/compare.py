@@ -47,9 +47,10 @@ def compare_tab(model: Model, pictures: Pictures, limits: ServerLimits) -> None:
         heads = [f"<b>{letter}</b> {escape(frame.source)}" for letter, frame in frames.items()]
         return (_matrix(others @ vectors.T, list(frames), [*heads, *map(escape, names)]),)
 
-    first.clears(matrix)
-    second.clears(matrix)
-    connect(go.click, compare, [*first.inputs, *second.inputs, texts], [note, matrix], lane=ANSWER, busy=matrix)
+    inputs = [*first.inputs, *second.inputs, texts]
+    comparing = connect(go.click, compare, inputs, [note, matrix], lane=ANSWER, busy=matrix)
+    first.clears(matrix, stops=(comparing,))
+    second.clears(matrix, stops=(comparing,))
 
 
 def _matrix(cosines: Any, columns: list[str], rows: list[str]) -> str:

@@ -1,27 +1,27 @@
-// A place for one file: dropped or chosen, sent to the server, its token handed on as the event 'dropped'.
+// A place for one file: dropped or chosen, sent to the server, its token the component's value; then comes 'dropped'.
 // `element`, `trigger` and `props` are Gradio's. What goes wrong here is said here; what the file is like, in Python.
+// The token is no part of the event: of events that wait, Gradio keeps only that there was one.
 const root = window.gradio_config.root;
 const said = element.querySelector('.said');
 const bar = element.querySelector('progress');
 const input = element.querySelector('input');
 const chosen = element.querySelector('.chosen');
-let token = '';
 let sending = null;
 
 const say = (words) => { said.textContent = words; };
 const megabytes = (bytes) => `${(bytes / 1e6).toLocaleString('en', { maximumFractionDigits: 1 })} MB`;
 
 function forget() {
-  if (token) fetch(`${root}/upload/${token}`, { method: 'DELETE', keepalive: true });
-  token = '';
+  if (props.value) fetch(`${root}/upload/${props.value}`, { method: 'DELETE', keepalive: true });
+  props.value = '';
 }
 
-function settle(answer, name) {
-  token = answer;
-  chosen.textContent = answer ? name : '';
+function settle(token, name) {
+  props.value = token;
+  chosen.textContent = token ? name : '';
   bar.hidden = true;
   sending = null;
-  trigger('dropped', { token: answer });
+  trigger('dropped');
 }
 
 function refuse(words) {

@@ -61,6 +61,7 @@ def inside_tab(model: Model, pictures: Pictures, limits: ServerLimits) -> None:
         drawn = picture(draw_attention(resized, stages), alt)
         return (f'<div class="wide" role="region" tabindex="0" aria-label="Attention by stage">{drawn}</div>',)
 
-    source.clears(walk, sheet)
-    connect(go.click, take_walk, [*source.inputs, texts], [note, walk], lane=MAP, busy=walk)
-    connect(look.click, look_at, [*source.inputs, across, down], [look_note, sheet], lane=ANSWER, busy=sheet)
+    walking = connect(go.click, take_walk, [*source.inputs, texts], [note, walk], lane=MAP, busy=walk)
+    inputs = [*source.inputs, across, down]
+    looking = connect(look.click, look_at, inputs, [look_note, sheet], lane=ANSWER, busy=sheet)
+    source.clears(walk, sheet, stops=(walking, looking))

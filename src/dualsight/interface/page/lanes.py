@@ -28,18 +28,23 @@ def connect(
     *,
     lane: Lane,
     busy: Any,
-) -> None:
+    says_what: bool = False,
+    stops: Sequence[Any] = (),
+) -> Any:
     """Lets a component's event run the handler; `busy` is the output that shows that it runs, and for how long.
 
-    Of events that come while one is worked on, the last is worked on next.
+    Of events that come while one is worked on, the last is worked on next, with the inputs as they are then. An event
+    that itself says what is meant (says_what) must not be kept waiting, for Gradio would forget that. stops: what
+    `connect` has returned for others, whose answers are no longer wanted.
     """
-    event(
+    return event(
         handler,
         list(inputs) if inputs else None,
         list(outputs),
-        trigger_mode="always_last",
+        trigger_mode="multiple" if says_what else "always_last",
         show_progress_on=[busy],
         concurrency_id=lane.name,
         concurrency_limit=lane.at_once,
+        cancels=list(stops) or None,
         api_visibility="private",
     )

@@ -16,8 +16,9 @@ def outlet(*, script: str | None = None) -> gr.HTML:
 
 
 def drop(title: str, limit_bytes: int) -> gr.HTML:
-    """A place for one file. Its event `dropped` has the upload's `token`, empty where nothing came of it."""
+    """A place for one file. Its value is the upload's token, empty for none; `dropped` is its event."""
     return gr.HTML(
+        "",
         html_template=_resource("drop.html"),
         js_on_load=_resource("drop.js"),
         title=title,

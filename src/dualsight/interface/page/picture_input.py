@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, cast, get_args
@@ -76,7 +77,7 @@ class Pictures:
 class PictureInput:
     """The components of one picture input, as they lie in the page."""
 
-    token: gr.State
+    file: gr.HTML  # its value is the upload's token
     window: gr.Dropdown
     plane: gr.Radio
     number: gr.Slider
@@ -85,12 +86,15 @@ class PictureInput:
     @property
     def inputs(self) -> list[Any]:
         """What `Chosen` is made of, for a handler's inputs."""
-        return [self.token, self.window, self.plane, self.number]
+        return [self.file, self.window, self.plane, self.number]
 
-    def clears(self, *outputs: gr.HTML) -> None:
-        """Empties these outputs when another picture is meant: an answer must not stand beside a wrong picture."""
+    def clears(self, *outputs: gr.HTML, stops: Sequence[Any]) -> None:
+        """Empties these outputs when another picture is meant, and stops what would fill them (see `connect`).
+
+        An answer must not stand beside a wrong picture.
+        """
         for change in self.changes:
-            change(None, None, list(outputs), js=f"() => {[''] * len(outputs)}")
+            change(None, None, list(outputs), js=f"() => {[''] * len(outputs)}", cancels=list(stops))
 
 
 def choose(token: str, window: str, plane: str | None, number: float) -> Chosen:
@@ -100,8 +104,7 @@ def choose(token: str, window: str, plane: str | None, number: float) -> Chosen:
 
 def picture_input(title: str, pictures: Pictures, limit_bytes: int) -> PictureInput:
     """Lays the components out where it is called, and connects them."""
-    token = gr.State("")
-    dropped = drop(title, limit_bytes)
+    file = drop(title, limit_bytes)
     note = outlet()
     shown = outlet()
     number = gr.Slider(1, 2, value=1, step=1, label="Slice or frame", visible=False)
@@ -116,24 +119,21 @@ def picture_input(title: str, pictures: Pictures, limit_bytes: int) -> PictureIn
         )
         plane = gr.Radio(list(PLANES), value=PLANES[0], label="Plane", visible=False)
     parts = PictureInput(
-        token=token,
+        file=file,
         window=window,
         plane=plane,
         number=number,
-        changes=(dropped.dropped, window.input, plane.input, number.input),
+        changes=(file.dropped, window.input, plane.input, number.input),
     )
     hidden = gr.update(visible=False)
 
-    @telling("", "", hidden, hidden, hidden)
-    def open_file(event: gr.EventData) -> tuple[Any, ...]:
-        new = str(event.token)
-        if not new:
-            return "", "", hidden, hidden, hidden
-        chosen = Chosen(token=new, window="auto", plane=None, number=None)
-        frame = pictures.frame(chosen)
+    @telling("", hidden, hidden, hidden)
+    def open_file(token: str) -> tuple[Any, ...]:
+        if not token:
+            return "", hidden, hidden, hidden
+        frame = pictures.frame(Chosen(token=token, window="auto", plane=None, number=None))
         is_volume = frame.meta.view in PLANES
         return (
-            new,
             figure(frame),
             _slices(frame),
             gr.update(visible=frame.meta.window is not None, value="auto"),
@@ -149,10 +149,13 @@ def picture_input(title: str, pictures: Pictures, limit_bytes: int) -> PictureIn
         frame = pictures.frame(Chosen(token=token, window=window, plane=plane, number=None))
         return figure(frame), _slices(frame)
 
-    connect(dropped.dropped, open_file, None, [note, token, shown, number, window, plane], lane=SHOW, busy=shown)
-    connect(number.input, show_again, parts.inputs, [note, shown], lane=SHOW, busy=shown)
-    connect(window.input, show_again, parts.inputs, [note, shown], lane=SHOW, busy=shown)
-    connect(plane.input, turn, [token, window, plane], [note, shown, number], lane=SHOW, busy=shown)
+    again = (
+        connect(number.input, show_again, parts.inputs, [note, shown], lane=SHOW, busy=shown),
+        connect(window.input, show_again, parts.inputs, [note, shown], lane=SHOW, busy=shown),
+        connect(plane.input, turn, [file, window, plane], [note, shown, number], lane=SHOW, busy=shown),
+    )
+    outputs = [note, shown, number, window, plane]
+    connect(file.dropped, open_file, [file], outputs, lane=SHOW, busy=shown, stops=again)
     return parts
 
 

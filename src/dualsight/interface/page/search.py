@@ -13,6 +13,7 @@ from PIL import Image
 
 from dualsight.errors import StoreError
 from dualsight.interface.http.limits import ServerLimits
+from dualsight.interface.index_view import check_columns, visible_columns
 from dualsight.interface.page.label_sets import lines
 from dualsight.interface.page.lanes import ANSWER, connect
 from dualsight.interface.page.parts import outlet
@@ -22,7 +23,7 @@ from dualsight.interface.page_walk.figures import picture
 from dualsight.store.hits import SCORE, Hits
 from dualsight.store.index import Index
 from dualsight.store.query import Query
-from dualsight.store.schema import FIELDS, filter_columns
+from dualsight.store.schema import FIELDS
 from dualsight.store.thumbnail import thumbnail
 
 SIDE = 224  # pixels of a hit
@@ -50,7 +51,7 @@ def search_tab(index: Index | None, pictures: Pictures, limits: ServerLimits) ->
         )
         return
     shown = gr.State(None)
-    columns = ", ".join(sorted(filter_columns(index.schema)))
+    columns = ", ".join(sorted(visible_columns(index)))
     with gr.Row():
         with gr.Column():
             words = gr.Textbox(lines=2, label="In words", info="What to look for; several lines are averaged")
@@ -70,6 +71,7 @@ def search_tab(index: Index | None, pictures: Pictures, limits: ServerLimits) ->
     gallery = outlet(script="pick.js")
 
     def find(query: Query, where: str, k: float, per: str, title: str) -> tuple[Any, ...]:
+        check_columns(index, where, per or None)
         hits = index.search(query=query, where=where, k=int(k), per=per or None)
         return Shown(ids=tuple(hits.column("id"))), _gallery(hits, title)
 
@@ -100,7 +102,15 @@ def search_tab(index: Index | None, pictures: Pictures, limits: ServerLimits) ->
         lane=ANSWER,
         busy=gallery,
     )
-    connect(gallery.picked, search_like, [shown, k, per, where], [note, shown, gallery], lane=ANSWER, busy=gallery)
+    connect(
+        gallery.picked,
+        search_like,
+        [shown, k, per, where],
+        [note, shown, gallery],
+        lane=ANSWER,
+        busy=gallery,
+        says_what=True,
+    )
 
 
 def _gallery(hits: Hits, title: str) -> str:

@@ -80,16 +80,16 @@ def test_it_says_which_model_runs_and_names_no_other_machine(visitor: Visitor) -
 def test_a_file_is_shown_and_deleted_on_request(visitor: Visitor) -> None:
     picture = Path(__file__).parents[4] / "samples/phantoms/00001-ct-abdomen.png"
     token = visitor.ask("POST", "/ui/upload", content=picture.read_bytes(), headers={"x-file-name": "ct.png"}).json()
-    note, _, shown, *_ = visitor.fire(visitor.handler("dropped"), [], {"token": token["token"]})
+    note, shown, *_ = visitor.fire(visitor.handler("dropped"), [token["token"]])
     assert note == "" and "<b>ct.png</b> PNG · 256 × 256 pixels" in shown
     visitor.ask("DELETE", f"/ui/upload/{token['token']}")
-    note, *_ = visitor.fire(visitor.handler("dropped"), [], {"token": token["token"]})
+    note, *_ = visitor.fire(visitor.handler("dropped"), [token["token"]])
     assert "the file: no longer here" in note
 
 
 @pytest.mark.parametrize("token", ["/etc/passwd", "../../etc/passwd", "x" * 43, 7, None])
 def test_a_path_is_no_token(visitor: Visitor, token: object) -> None:
-    note, _, shown, *_ = visitor.fire(visitor.handler("dropped"), [], {"token": token})
+    note, shown, *_ = visitor.fire(visitor.handler("dropped"), [token])
     assert shown == "" and ("no longer here" in note or note == "")
 
 
