@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import dualsight
-from dualsight.engine.torch import has_bfloat16
+from dualsight.engine.processor import has_bfloat16
 from dualsight.learn.metrics import roc_auc
 from dualsight.learn.phantom.catalogue import HELD_OUT, draw_many
 from dualsight.learn.phantom.xray import CHEST

@@ -1,38 +1,34 @@
-"""A checkpoint on disk → a model in memory, its weights mapped and not copied."""
+"""A checkpoint on disk → a model in memory, its weights mapped and not copied.
+
+torch is imported with the weights: what was compiled for another runtime before starts without it.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from typing import TYPE_CHECKING
 
 from dualsight.checkpoint.config import ModelConfig, parse_config
 from dualsight.checkpoint.hub import resolve
-from dualsight.checkpoint.keys import fit, rename_all
 from dualsight.checkpoint.layout import DEMO_MARK, INT8_GRAPH, locate
-from dualsight.checkpoint.weights import as_floats, map_tensors
 from dualsight.errors import CheckpointError, ConfigError
-from dualsight.model.config import CoSwinConfig, ImageEncoderConfig
-from dualsight.model.coswin import CoSwin
-from dualsight.model.davit import DaViT
-from dualsight.model.dual import DualEncoder, image_encoder
 from dualsight.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+    from dualsight.model.dual import DualEncoder
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
-    """A model with all that belongs to it. The model is in evaluation mode; its parameters can be trained."""
+    """A model with all that belongs to it."""
 
-    model: DualEncoder
+    load_model: Callable[[], DualEncoder]
     config: ModelConfig
     config_text: str  # config.yaml as it was read
     tokenizer: Tokenizer
@@ -42,12 +38,21 @@ class Checkpoint:
     is_demo: bool = False
 
     @cached_property
+    def model(self) -> DualEncoder:
+        """In evaluation mode; its parameters can be trained. Of an opened checkpoint its weights are read now: raises
+        CheckpointError.
+        """
+        return self.load_model()
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over weights, configuration and preprocessing: equal embeddings only from equal fingerprints.
 
         Computed once, when first asked for (about 2 s for the official weights), of the weights as they are then.
         Independent of where and how the checkpoint is stored.
         """
+        from dualsight.checkpoint.assemble import fingerprint
+
         return fingerprint(self.model, self.config)
 
     @property
@@ -70,14 +75,23 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    where: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    where: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
 ) -> Checkpoint:
     """The checkpoint at a path, of a hub id ("owner/name", "owner/name@revision"), or the packaged "demo".
 
-    Weights stored in `dtype` are mapped from the file and read when first used; others are converted.
+    Weights stored in `dtype` (float32) are mapped from the file and read when first used; others are converted.
     Only a hub id touches the network. Raises CheckpointError (MissingTensor, UnexpectedTensor, ShapeMismatch,
     CorruptFile, DownloadError) or ConfigError, each naming the file.
     """
+    checkpoint = open_checkpoint(where, device=device, dtype=dtype)
+    _ = checkpoint.model  # whatever is wrong with it, is wrong now
+    return checkpoint
+
+
+def open_checkpoint(
+    where: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> Checkpoint:
+    """What `load_checkpoint` loads, its weights not before `model` is asked for; it may raise what is wrong then."""
     path, name = resolve(where)
     layout = locate(path)
     config_text = _read_text(layout.config)
@@ -88,13 +102,16 @@ def load_checkpoint(
             f"{layout.tokenizer}: {tokenizer.vocabulary_size:,} tokens, and the model has room for "
             f"{config.dual.text.vocabulary:,}"
         )
-    with torch.device("meta"), NoRandomWeights():
-        model = DualEncoder(config.dual)
-    file = str(layout.weights)
-    tensors = rename_all(map_tensors(layout.weights), file=file)
-    _assign(model, fit(tensors, model.state_dict(), file=file, grid=_grid(config.dual.image)), dtype, file)
+
+    def load_model() -> DualEncoder:
+        import torch
+
+        from dualsight.checkpoint.assemble import load_dual_encoder
+
+        return load_dual_encoder(layout.weights, config.dual, device=device, dtype=dtype or torch.float32)
+
     return Checkpoint(
-        model=model.to(device).eval(),
+        load_model=load_model,
         config=config,
         config_text=config_text,
         tokenizer=tokenizer,
@@ -110,55 +127,6 @@ def load_config(where: str | Path) -> ModelConfig:
     path, _ = resolve(where)
     config = locate(path).config
     return parse_config(_read_text(config), file=str(config))
-
-
-def load_image_encoder(
-    source: Path | Mapping[str, Tensor], config: ImageEncoderConfig, *, dtype: torch.dtype = torch.float32
-) -> DaViT | CoSwin:
-    """An image encoder alone, in evaluation mode, from a weight file or tensors in any layout of `keys.RENAMES`.
-
-    Of a dual encoder's file only the image encoder is used. Raises as `load_checkpoint` does.
-    """
-    stored, file = (map_tensors(source), str(source)) if isinstance(source, Path) else (source, "tensors")
-    named = rename_all(stored, file=file)
-    prefix = "image_encoder."
-    own = {key.removeprefix(prefix): tensor for key, tensor in named.items() if key.startswith(prefix)}
-    with torch.device("meta"), NoRandomWeights():
-        encoder = image_encoder(config)
-    _assign(encoder, fit(own or named, encoder.state_dict(), file=file, grid=_grid(config)), dtype, file)
-    return encoder.eval()
-
-
-def fingerprint(model: nn.Module, config: ModelConfig) -> str:
-    """Hexadecimal SHA-256 of a configuration and of every tensor's key, type, shape and bytes, by key."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())
-    for key, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{key} {tensor.dtype} {list(tensor.shape)}".encode())
-        flat = tensor.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-class NoRandomWeights(TorchFunctionMode):
-    """Draws nothing where a model is only a shape: on the meta device a draw costs torch seconds of imports."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", None) == "torch.nn.init":
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
-        return func(*args, **kwargs)
-
-
-def _assign(model: nn.Module, tensors: Mapping[str, Tensor], dtype: torch.dtype, file: str) -> None:
-    """Puts the tensors themselves in the place of a meta model's parameters."""
-    floats = {key: as_floats(key, tensor, dtype, file) for key, tensor in tensors.items()}
-    model.load_state_dict(floats, strict=True, assign=True)
-
-
-def _grid(config: ImageEncoderConfig) -> tuple[int, int] | None:
-    return config.grids[0] if isinstance(config, CoSwinConfig) else None
 
 
 def _read_text(path: Path) -> str:

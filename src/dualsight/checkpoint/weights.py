@@ -10,12 +10,15 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from dualsight.errors import CheckpointError, CorruptFile
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _MAX_HEADER = 100_000_000  # bytes; the format's own limit
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")

@@ -8,34 +8,36 @@ The only file that imports onnxruntime.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.export import ExportedProgram
 
-from dualsight.engine.agreement import check_images
 from dualsight.engine.cache import kept, key_of
-from dualsight.engine.graph import converting, image_graph
-from dualsight.engine.torch import TorchEngine
+from dualsight.engine.processor import n_cores
+from dualsight.engine.texts import TextsByTorch
 from dualsight.errors import MissingExtra
-from dualsight.model.dual import DualEncoder
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from dualsight.model.dual import DualEncoder
 
 GRAPH = "image.onnx"
 OPSET = 18  # of 2022: what the graphs need, and runtimes of some age understand
 
 
-class OnnxEngine:
+class OnnxEngine(TextsByTorch):
     """Runs a DualEncoder's image tower in ONNX Runtime on the processor, its text tower in torch, float32."""
 
     precision = "float32"
 
-    def __init__(self, model: DualEncoder, graph: Path) -> None:
+    def __init__(self, load_model: Callable[[], DualEncoder], graph: Path) -> None:
         """graph: an .onnx that `write_onnx` has written, of this model. Raises MissingExtra without onnxruntime."""
+        super().__init__(load_model)
         self._session = open_session(graph)
-        self._texts = TorchEngine(model)
 
     @property
     def name(self) -> str:
@@ -47,21 +49,27 @@ class OnnxEngine:
         embeddings: NDArray[np.float32] = self._session.run(None, {"pixels": pixels})[0]
         return embeddings
 
-    def encode_texts(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Token ids [B, L] and their mask → embeddings [B, D] of unit length."""
-        return self._texts.encode_texts(input_ids, attention_mask)
 
-
-def onnx_engine(model: DualEncoder, *, size: tuple[int, int], fingerprint: str) -> OnnxEngine:
+def onnx_engine(load_model: Callable[[], DualEncoder], *, size: tuple[int, int], fingerprint: str) -> OnnxEngine:
     """The engine of a model, its graph made once and kept for these weights, this size and this ONNX Runtime.
 
     size: height and width of pictures. fingerprint: of the weights as they are. It is compared with torch on one
-    picture before it is kept: raises EngineError where they differ.
+    picture before it is kept: raises EngineError where they differ. From then on it starts without the model.
     """
+
+    def write(folder: Path) -> None:
+        from dualsight.engine.graph import image_graph
+
+        write_onnx(image_graph(load_model(), size, any_batch=True), folder / GRAPH)
+
+    def check(folder: Path) -> None:
+        from dualsight.engine.agreement import check_images
+
+        check_images(engine, load_model(), size)
+
     facts = (version(), fingerprint, *map(str, size))
-    graph = kept(key_of("onnx graph", *facts), lambda folder: _write_images(model, size, folder / GRAPH)) / GRAPH
-    engine = OnnxEngine(model, graph)
-    kept(key_of("onnx agrees", *facts), lambda folder: check_images(engine, model, size))
+    engine = OnnxEngine(load_model, kept(key_of("onnx graph", *facts), write) / GRAPH)
+    kept(key_of("onnx agrees", *facts), check)
     return engine
 
 
@@ -81,10 +89,10 @@ def version() -> str:
 
 
 def open_session(file: Path) -> Any:
-    """An .onnx ready to run, in as many threads as torch has. Raises MissingExtra."""
+    """An .onnx ready to run. Raises MissingExtra."""
     runtime = library()
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # left to itself it ties threads to cores it may not have
+    options.intra_op_num_threads = n_cores()  # left to itself it ties threads to cores that it may not have
     return runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
@@ -98,6 +106,10 @@ def write_onnx(graph: ExportedProgram, file: Path) -> None:
         import onnxscript  # noqa: F401 - torch writes ONNX with it
     except ImportError:
         raise MissingExtra("onnx and onnxscript are not installed", hint="pip install 'dualsight[onnx]'") from None
+    import torch
+
+    from dualsight.engine.graph import converting
+
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
     with converting():
         program: Any = torch.onnx.export(
@@ -109,7 +121,3 @@ def write_onnx(graph: ExportedProgram, file: Path) -> None:
     for node in program.model.graph:
         node.metadata_props.clear()  # lines of source, with the folders they lie in
     program.save(file, external_data=True)
-
-
-def _write_images(model: DualEncoder, size: tuple[int, int], file: Path) -> None:
-    write_onnx(image_graph(model, size, any_batch=True), file)

@@ -10,35 +10,38 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.export import ExportedProgram
 
-from dualsight.engine.agreement import check_images
 from dualsight.engine.cache import kept, key_of
-from dualsight.engine.graph import converting, decomposed, image_graph
 from dualsight.engine.memory import forget_mapping
-from dualsight.engine.torch import TorchEngine, has_bfloat16
+from dualsight.engine.processor import has_bfloat16
+from dualsight.engine.texts import TextsByTorch
 from dualsight.errors import EngineError, MissingExtra, OutputError
-from dualsight.model.dual import DualEncoder
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from dualsight.model.dual import DualEncoder
 
 GRAPH = "image.xml"
 Precision = Literal["float32", "bfloat16", "int8"]
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(TextsByTorch):
     """Runs a DualEncoder's image tower in OpenVINO on the processor, its text tower in torch, float32."""
 
-    def __init__(self, model: DualEncoder, graph: Path, precision: Precision = "float32") -> None:
+    def __init__(self, load_model: Callable[[], DualEncoder], graph: Path, precision: Precision = "float32") -> None:
         """graph: an .xml that `write_graph` or quantisation has written, of this model.
 
         Raises MissingExtra without openvino, EngineError where this processor has no such arithmetic.
         """
+        super().__init__(load_model)
         self._compiled = _compile(graph, precision)
-        self._texts = TorchEngine(model)
         self._computing = threading.Lock()  # a compiled graph takes one caller at a time, and one takes all cores
         self.precision = precision
 
@@ -53,23 +56,30 @@ class OpenVinoEngine:
             rows = [np.array(self._compiled(pixels[i : i + 1])[0][0], np.float32) for i in range(len(pixels))]
         return np.stack(rows) if rows else np.empty((0, self._compiled.output().shape[1]), np.float32)
 
-    def encode_texts(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Token ids [B, L] and their mask → embeddings [B, D] of unit length."""
-        return self._texts.encode_texts(input_ids, attention_mask)
-
 
 def openvino_engine(
-    model: DualEncoder, *, size: tuple[int, int], fingerprint: str, precision: Literal["float32", "bfloat16"]
+    load_model: Callable[[], DualEncoder],
+    *,
+    size: tuple[int, int],
+    fingerprint: str,
+    precision: Literal["float32", "bfloat16"],
 ) -> OpenVinoEngine:
     """The engine of a model, its graph made once and kept for these weights, this size and this OpenVINO.
 
     size: height and width of pictures. fingerprint: of the weights as they are. What was compiled is compared with
-    torch on one picture before it is kept, for each precision: raises EngineError where they differ.
+    torch on one picture before it is kept, for each precision: raises EngineError where they differ. From then on it
+    starts without the model.
     """
+
+    def check(folder: Path) -> None:
+        from dualsight.engine.agreement import check_images
+
+        check_images(engine, load_model(), size)
+
     facts = (version(), fingerprint, *map(str, size))
-    graph = kept(key_of("openvino graph", *facts), lambda folder: write_graph(model, size, folder / GRAPH)) / GRAPH
-    engine = OpenVinoEngine(model, graph, precision)
-    kept(key_of("openvino agrees", precision, *facts), lambda folder: check_images(engine, model, size))
+    graph = kept(key_of("openvino graph", *facts), lambda folder: write_graph(load_model(), size, folder / GRAPH))
+    engine = OpenVinoEngine(load_model, graph / GRAPH, precision)
+    kept(key_of("openvino agrees", precision, *facts), check)
     return engine
 
 
@@ -94,11 +104,15 @@ def version() -> str:
 
 def write_graph(model: DualEncoder, size: tuple[int, int], file: Path) -> None:
     """The image tower for one picture of `size` as OpenVINO's .xml and .bin, in float32."""
+    from dualsight.engine.graph import image_graph
+
     write_openvino(image_graph(model, size), file)
 
 
 def write_openvino(graph: ExportedProgram, file: Path) -> None:
     """A graph of `engine.graph` as OpenVINO's .xml and .bin, in float32: its inputs' names, and `embeddings`."""
+    from dualsight.engine.graph import converting
+
     with converting():
         converted = library().convert_model(graph)
     converted.output().get_tensor().set_names({"embeddings"})
@@ -109,6 +123,8 @@ def write_for_anybody(graph: ExportedProgram, file: Path) -> None:
     """`write_openvino` for a program that compiles with OpenVINO's own settings: with its fused attention, which is
     right for a softmax that is taken apart, and so a little slower.
     """
+    from dualsight.engine.graph import decomposed
+
     write_openvino(decomposed(graph), file)
 
 

@@ -83,7 +83,7 @@ def quantize(
         write_graph(checkpoint.model, compared.shape[2:], whole)
         progress(f"quantising on {len(calibration)} pictures")
         save_graph(_quantised(load_graph(whole), calibration), graph)
-        reference, seconds_float32 = _encode(OpenVinoEngine(checkpoint.model, whole), compared)
+        reference, seconds_float32 = _encode(OpenVinoEngine(lambda: checkpoint.model, whole), compared)
         kept_in_float, vectors, seconds = _mend(checkpoint, graph, compared, reference, min_cosine, progress)
         cosines = (vectors * reference).sum(1)
         report = Report(
@@ -137,7 +137,7 @@ def _mend(
     taken: list[str] = []
     ranked: list[str] | None = None
     while True:
-        vectors, seconds = _encode(OpenVinoEngine(checkpoint.model, graph, "int8"), pixels)
+        vectors, seconds = _encode(OpenVinoEngine(lambda: checkpoint.model, graph, "int8"), pixels)
         least = float((vectors * reference).sum(1).min())
         if least >= min_cosine:
             return tuple(taken), vectors, seconds
@@ -169,7 +169,7 @@ def _by_loss(
         model = load_graph(graph)
         _bypass(model, {name})
         save_graph(model, trial)
-        vectors, _ = _encode(OpenVinoEngine(checkpoint.model, trial, "int8"), pixels)
+        vectors, _ = _encode(OpenVinoEngine(lambda: checkpoint.model, trial, "int8"), pixels)
         gains.append((float((vectors * reference).sum(1).min()), name))
     for file in (trial, trial.with_suffix(".bin")):
         file.unlink(missing_ok=True)

@@ -12,33 +12,32 @@ from __future__ import annotations
 import gc
 import importlib.util
 import json
-import os
-import platform
 import statistics
 import time
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dualsight.checkpoint.layout import locate
 from dualsight.checkpoint.load import Checkpoint
 from dualsight.engine.base import Engine
 from dualsight.engine.cache import kept, key_of
-from dualsight.engine.torch import Precision as TorchPrecision
-from dualsight.engine.torch import TorchEngine, has_bfloat16
+from dualsight.engine.processor import describe, has_bfloat16
 from dualsight.errors import EngineError
+
+if TYPE_CHECKING:
+    from dualsight.model.dual import DualEncoder
 
 EngineName = Literal["auto", "torch", "openvino", "onnxruntime"]
 Precision = Literal["exact", "fast", "float32", "bfloat16", "float16", "int8"]
-SMALL = 25_000_000  # parameters of an image tower: below it torch embeds dozens of pictures while one compiles
+SMALL_BYTES = 100_000_000  # of a weight file: below it torch embeds dozens of pictures while one compiles
 ROUNDS = 3
 _RECORD = "measured.json"
-_OF_TORCH: dict[str, TorchPrecision] = {
+_OF_TORCH: dict[str, Literal["float32", "bfloat16", "float16"]] = {
     "exact": "float32",
     "fast": "bfloat16",
     "float32": "float32",
@@ -121,9 +120,9 @@ def choose(
         return Choice(build(checkpoint, possible[0]), ("as asked",))  # raises what it lacks
     if len(ready) == 1:
         return Choice(build(checkpoint, ready[0]), (f"the only one installed for {wanted}",))
-    n_parameters = sum(parameter.numel() for parameter in checkpoint.model.image_encoder.parameters())
-    if n_parameters < SMALL and (small := [offer for offer in ready if offer.engine == "torch"]):
-        reason = f"the image tower has {n_parameters / 1e6:.1f} M parameters: compiling would not pay"
+    n_bytes = 0 if checkpoint.path is None else locate(checkpoint.path).weights.stat().st_size
+    if n_bytes < SMALL_BYTES and (small := [offer for offer in ready if offer.engine == "torch"]):
+        reason = f"the model's file has {n_bytes / 1e6:.0f} MB: compiling would not pay"
         return Choice(build(checkpoint, small[0]), (reason,))
     return _quickest(checkpoint, ready)
 
@@ -131,21 +130,27 @@ def choose(
 def build(checkpoint: Checkpoint, offer: Offer) -> Engine:
     """The engine that an offer names. Raises MissingExtra or EngineError."""
     size = checkpoint.config.preprocessing.height, checkpoint.config.preprocessing.width
+
+    def load_model() -> DualEncoder:
+        return checkpoint.model
+
     match offer.engine, offer.precision:
         case "openvino", "int8" if checkpoint.int8_graph:
             from dualsight.engine.openvino import OpenVinoEngine
 
-            return OpenVinoEngine(checkpoint.model, checkpoint.int8_graph, "int8")
+            return OpenVinoEngine(load_model, checkpoint.int8_graph, "int8")
         case "openvino", ("float32" | "bfloat16") as exact:
             from dualsight.engine.openvino import openvino_engine
 
             print_of = stored_fingerprint(checkpoint)
-            return openvino_engine(checkpoint.model, size=size, fingerprint=print_of, precision=exact)
+            return openvino_engine(load_model, size=size, fingerprint=print_of, precision=exact)
         case "onnxruntime", "float32":
             from dualsight.engine.onnx import onnx_engine
 
-            return onnx_engine(checkpoint.model, size=size, fingerprint=stored_fingerprint(checkpoint))
+            return onnx_engine(load_model, size=size, fingerprint=stored_fingerprint(checkpoint))
         case "torch", ("float32" | "bfloat16" | "float16") as kind:
+            from dualsight.engine.torch import TorchEngine
+
             return TorchEngine(checkpoint.model, precision=kind)
     raise EngineError(f"engine {offer.engine!r} has no precision {offer.precision!r}", hint=_hint(checkpoint))
 
@@ -176,7 +181,7 @@ def measure(checkpoint: Checkpoint, among: list[Offer]) -> list[Measured]:
 def machine_facts() -> list[str]:
     """What a measurement depends on beside the model: processor, threads, versions."""
     versions = [f"{name} {_version(name)}" for name in ("torch", "openvino", "onnxruntime")]
-    return [_processor(), str(os.cpu_count()), str(torch.get_num_threads()), *versions]
+    return [*describe(), *versions]
 
 
 def _quickest(checkpoint: Checkpoint, ready: list[Offer]) -> Choice:
@@ -231,6 +236,8 @@ def _by_torch(checkpoint: Checkpoint, name: str, wanted: str, device: str, compi
         raise EngineError(f"engine {name!r} computes on the processor only", hint="use engine torch")
     if wanted not in _OF_TORCH:
         raise EngineError(f"torch has no precision {wanted!r}", hint=f"one of: {', '.join(_OF_TORCH)}")
+    from dualsight.engine.torch import TorchEngine
+
     engine = TorchEngine(checkpoint.model, device, precision=_OF_TORCH[wanted], compiled=compiled)
     return Choice(engine, (f"torch computes on {device}",))
 
@@ -257,12 +264,3 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _processor() -> str:
-    """The processor's own name and features, where the system tells them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(("model name", "flags"))))

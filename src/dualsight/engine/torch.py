@@ -101,12 +101,6 @@ class TorchEngine:
         return cast("NDArray[np.float32]", embeddings.float().cpu().numpy())
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 matrices; without, it would only be slower."""
-    found = torch.cpu.get_capabilities()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))
-
-
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)

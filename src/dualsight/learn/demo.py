@@ -27,7 +27,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dualsight.checkpoint.config import ModelConfig, parse_config
 from dualsight.checkpoint.save import write_weights
-from dualsight.engine.torch import has_bfloat16
+from dualsight.engine.processor import has_bfloat16
 from dualsight.image.prepare import resize
 from dualsight.learn.card import Training, card
 from dualsight.learn.phantom.captions import caption

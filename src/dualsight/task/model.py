@@ -11,9 +11,8 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.checkpoint.load import Checkpoint, load_checkpoint
+from dualsight.checkpoint.load import Checkpoint, open_checkpoint
 from dualsight.engine.base import Engine
-from dualsight.engine.batch_size import best_batch_size
 from dualsight.engine.select import EngineName, Precision, choose
 from dualsight.errors import DualsightError, ImageError
 from dualsight.image.grouping import group
@@ -50,7 +49,7 @@ def load(
     compiled: has torch compile the image tower for batches of so many pictures, which takes a minute at first.
     Only a hub id touches the network. Raises CheckpointError, ConfigError, EngineError (MissingExtra) or OutputError.
     """
-    checkpoint = load_checkpoint(where)
+    checkpoint = open_checkpoint(where)
     return Model(
         checkpoint, choose(checkpoint, name=engine, precision=precision, device=device, compiled=compiled).engine
     )
@@ -122,7 +121,7 @@ class Model:
             sources,
             self.engine,
             self.config.preprocessing,
-            batch_size=best_batch_size(self.checkpoint, self.engine) if batch_size == "auto" else batch_size,
+            batch_size=self._best_batch_size() if batch_size == "auto" else batch_size,
             reading=reading,
             workers=workers,
         )
@@ -259,6 +258,11 @@ class Model:
         if rows is None or columns is None:
             raise DualsightError("similarity needs images, texts or both")
         return np.asarray(rows @ columns.T)
+
+    def _best_batch_size(self) -> int:
+        from dualsight.engine.batch_size import best_batch_size
+
+        return best_batch_size(self.checkpoint, self.engine)
 
     @staticmethod
     def _kept(stream: Iterable[Any], on_error: OnError) -> Iterator[Any]:

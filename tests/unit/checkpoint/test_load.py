@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import save_file
 
 from dualsight.checkpoint import hub
+from dualsight.checkpoint.assemble import load_image_encoder
 from dualsight.checkpoint.layout import DEMO_MARK
-from dualsight.checkpoint.load import load_checkpoint, load_image_encoder
+from dualsight.checkpoint.load import load_checkpoint
 from dualsight.checkpoint.weights import map_tensors
 from dualsight.errors import CheckpointError, ConfigError, MissingTensor, ShapeMismatch, UnexpectedTensor
 from dualsight.model.config import DaViTConfig, preset
@@ -172,7 +173,7 @@ def test_equal_fingerprints_mean_equal_weights_and_preprocessing(copy: Path) -> 
 def test_the_fingerprint_is_computed_once(recipe_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = load_checkpoint(recipe_folder("davit"))
     first = checkpoint.fingerprint
-    monkeypatch.setattr("dualsight.checkpoint.load.fingerprint", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("dualsight.checkpoint.assemble.fingerprint", lambda *_: pytest.fail("computed again"))
     assert checkpoint.fingerprint == first
 
 

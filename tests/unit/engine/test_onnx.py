@@ -25,7 +25,7 @@ def size_of(checkpoint: Checkpoint) -> tuple[int, int]:
 
 
 def engine_of(checkpoint: Checkpoint) -> OnnxEngine:
-    return onnx_engine(checkpoint.model, size=size_of(checkpoint), fingerprint=checkpoint.fingerprint)
+    return onnx_engine(lambda: checkpoint.model, size=size_of(checkpoint), fingerprint=checkpoint.fingerprint)
 
 
 @pytest.mark.parametrize("name", ["davit", "davit-mup", "coswin"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,7 +29,7 @@ def demo() -> Checkpoint:
 
 def engine_of(checkpoint: Checkpoint, precision: str = "float32") -> OpenVinoEngine:
     size = checkpoint.config.preprocessing.height, checkpoint.config.preprocessing.width
-    return openvino_engine(checkpoint.model, size=size, fingerprint=checkpoint.fingerprint, precision=precision)  # type: ignore[arg-type]
+    return openvino_engine(lambda: checkpoint.model, size=size, fingerprint=checkpoint.fingerprint, precision=precision)  # type: ignore[arg-type]
 
 
 def pictures(checkpoint: Checkpoint, count: int) -> np.ndarray:
@@ -107,3 +108,20 @@ assert sys.modules["openvino_telemetry"] is None
 assert "telemetry_stub" in type(sys.modules["openvino.tools.ovc"].telemetry).__module__
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_what_was_compiled_starts_without_torch(recipe_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    script = f"""
+import sys
+import numpy as np
+import dualsight
+model = dualsight.load({str(recipe_folder("davit"))!r}, engine="openvino")
+vectors = model.encode_image(np.full((2, 50, 60, 3), 100, np.uint8))
+print("torch" in sys.modules, vectors.shape, model.encode_text("chest").shape)
+"""
+    environment = {**os.environ, "DUALSIGHT_CACHE": str(tmp_path)}
+    said = [
+        subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True)
+        for _ in range(2)
+    ]
+    assert [run.stdout.strip() for run in said] == ["True (2, 40) (1, 40)", "False (2, 40) (1, 40)"]

@@ -31,7 +31,7 @@ def test_a_small_model_is_not_compiled(demo: Checkpoint) -> None:
 
 def times(monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float | None]) -> None:
     """Has every model measured, and these the figures."""
-    monkeypatch.setattr(select, "SMALL", 0)
+    monkeypatch.setattr(select, "SMALL_BYTES", 0)
     monkeypatch.setattr(
         select,
         "measure",
@@ -62,7 +62,8 @@ def test_the_quickest_of_the_accuracy_asked_for_is_chosen(demo: Checkpoint, monk
 
 # torch's compiler uses what torch has deprecated
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
-def test_compiling_is_torchs(demo: Checkpoint) -> None:
+def test_compiling_is_torchs(demo: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.compile", lambda images, **options: images)
     assert "compiled for 2" in choose(demo, compiled=2).engine.name
     with pytest.raises(EngineError, match="'openvino'"):
         choose(demo, name="openvino", compiled=2)
@@ -112,7 +113,7 @@ def test_a_fingerprint_is_remembered_until_the_file_changes(tmp_path: Path, monk
     checkpoint = load_checkpoint(folder)
     assert stored_fingerprint(checkpoint) == checkpoint.fingerprint
     again = load_checkpoint(folder)
-    monkeypatch.setattr("dualsight.checkpoint.load.fingerprint", lambda model, config: "computed again")
+    monkeypatch.setattr("dualsight.checkpoint.assemble.fingerprint", lambda model, config: "computed again")
     assert stored_fingerprint(again) == checkpoint.fingerprint
     (folder / "model.safetensors").touch()
     assert stored_fingerprint(load_checkpoint(folder)) == "computed again"

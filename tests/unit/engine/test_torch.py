@@ -69,6 +69,7 @@ def test_compiled_batches_have_one_shape(encoder: DualEncoder, monkeypatch: pyte
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, about itself
 def test_compiled_by_torch_it_computes_the_same(encoder: DualEncoder) -> None:
     found = TorchEngine(encoder, compiled=2).encode_images(PIXELS)
     np.testing.assert_allclose(found, TorchEngine(encoder).encode_images(PIXELS), atol=1e-5)

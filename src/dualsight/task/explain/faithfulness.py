@@ -70,7 +70,7 @@ def with_shuffled_weights(model: Model, seed: int) -> Model:
         for parameter in dual.image_encoder.parameters():
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
-    return Model(replace(model.checkpoint, model=dual), TorchEngine(dual, str(dual.logit_scale.device)))
+    return Model(replace(model.checkpoint, load_model=lambda: dual), TorchEngine(dual, str(dual.logit_scale.device)))
 
 
 def rank_correlation(one: Map, other: Map) -> float:

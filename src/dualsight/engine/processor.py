@@ -1,0 +1,41 @@
+"""What this processor is: its name, cores and arithmetic. torch is asked only where the system does not tell."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as Linux calls them, on x86 and on ARM
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices; without, it would only be slower."""
+    if told := _cpuinfo(("flags", "Features")):
+        return not _BFLOAT16.isdisjoint(told.split())
+    import torch
+
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name) for name in _BFLOAT16)
+
+
+def describe() -> list[str]:
+    """All of it that a measurement depends on."""
+    kind = _cpuinfo(("model name", "flags", "Features")) or platform.machine()
+    return [kind, str(os.cpu_count()), str(n_cores()), os.environ.get("OMP_NUM_THREADS", "")]
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpuinfo(names: tuple[str, ...]) -> str:
+    """The lines of /proc/cpuinfo that begin with one of these names, each once; empty on other systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(names)))
