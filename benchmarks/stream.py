@@ -43,13 +43,14 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from dualsight.engine.processor import n_cores
 from dualsight.image.frame import Frame
 from dualsight.image.open import read
 from dualsight.image.prepare import Preprocessing, prepare, resize
 from dualsight.image.quiet import quiet
 from dualsight.image.reading import Reading
 from dualsight.task.embed import Failed, embed_frames
-from dualsight.task.prepared import n_cores, prepare_ahead
+from dualsight.task.prepared import prepare_ahead
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.engine.ahead import Stopwatch, work_ahead
+from dualsight.engine.processor import n_cores
 from dualsight.errors import ImageError
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.open import Source, read
@@ -132,13 +133,6 @@ class Preparer:
     def close(self) -> None:
         """Ends the process; it also ends with this one, however that ends."""
         self._worker.close()
-
-
-def n_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def as_stream(images: Images) -> Iterable[Source | Item | Series | Study]:

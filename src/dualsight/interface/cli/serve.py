@@ -49,12 +49,12 @@ def serve(
     share_cores()
     if ui:
         need_page()
+    from dualsight.engine.processor import n_cores
     from dualsight.interface.http.app import Settings
     from dualsight.interface.http.keys import is_loopback
     from dualsight.interface.http.limits import ServerLimits
     from dualsight.interface.http.run import Place, check
     from dualsight.interface.http.run import serve as serve_until_ended
-    from dualsight.task.prepared import n_cores
 
     limits = ServerLimits(
         body_bytes=max_body_mb << 20,

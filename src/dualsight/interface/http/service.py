@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.engine.batcher import Batcher
+from dualsight.engine.processor import n_cores
 from dualsight.engine.turns import TurnPool
 from dualsight.errors import ImageError, UnreadableImage
 from dualsight.image.frame import Frame
@@ -35,7 +36,6 @@ from dualsight.task.classify import Classification, classify, label_embeddings
 from dualsight.task.embed import Embedded, Failed
 from dualsight.task.model import Model
 from dualsight.task.pool import Per, pool_frames
-from dualsight.task.prepared import n_cores
 from dualsight.text.prompts import fill
 
 R = TypeVar("R")

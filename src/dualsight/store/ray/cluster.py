@@ -19,8 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dualsight.engine.processor import n_cores
 from dualsight.errors import ConfigError, EngineError, MissingExtra
-from dualsight.task.prepared import n_cores
 
 _OBJECTS_BYTES, _OBJECTS_A_CORE = 192 << 20, 64 << 20  # for pictures on their way; what is over it goes to disk
 
