@@ -100,6 +100,10 @@ def create_app(settings: Settings) -> FastAPI:
     for contract in (own, search, explain, lion_ai, azure, openai, health):
         app.include_router(contract.routes)
     app.add_middleware(BodyReader, limits=settings.limits, metrics=metrics)  # the last one added is passed first
+    if settings.page:
+        from dualsight.interface.page.mount import mount_page
+
+        mount_page(app, settings.limits)
     app.add_middleware(KeyCheck, keys=keys, local_only=settings.local_only)
     app.add_middleware(RequestLog, metrics=metrics)
     app.add_exception_handler(DualsightError, _refuse)

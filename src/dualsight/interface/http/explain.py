@@ -13,7 +13,7 @@ from dualsight.image.reading import Reading
 from dualsight.interface.explained import MethodName, map_row, overlay_png
 from dualsight.interface.http.answer import Answer
 from dualsight.interface.http.asked import Refusal, Strict, TheClient, TheMaps, TheService, refusals
-from dualsight.interface.http.fields import GREY_PNG, About, Labels, Templates, WindowName, about
+from dualsight.interface.http.fields import About, Images, Labels, Templates, WindowName, about
 from dualsight.interface.http.form import openapi_body, read_request
 from dualsight.interface.http.pictures import frames_of, one_frame, read_window
 
@@ -23,7 +23,7 @@ SOURCE = "image 0"
 class ExplainRequest(Strict):
     """One picture, and what to explain: each label against `against`, or else against the other labels."""
 
-    images: Annotated[list[str] | None, Field(description="base64 or data URLs", examples=[[GREY_PNG]])] = None
+    images: Images | None = None
     labels: Labels
     against: Annotated[str | None, Field(examples=["cardiomegaly"])] = None
     templates: Templates = ["{label}"]  # noqa: RUF012 - pydantic copies it

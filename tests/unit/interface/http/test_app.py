@@ -50,6 +50,10 @@ def test_numbers_name_no_client(ask: Ask) -> None:
     assert 'dualsight_requests_total{route="none",status="404"}' in page
     for stage in ("receive", "decode", "wait", "encode"):
         assert f'dualsight_stage_seconds_count{{stage="{stage}"}}' in page
+        assert f'dualsight_stage_seconds_bucket{{le="0.1",stage="{stage}"}}' in page
+    assert 'dualsight_request_seconds_bucket{le="10.0",route="/v1/embed"}' in page
+    assert 'dualsight_batch_size_bucket{kind="image",le="32.0"}' in page
+    assert 'dualsight_items_in_hand{kind="image"} 0.0' in page
     assert 'dualsight_item_errors_total{code="unreadable_image"}' in page
     assert "Doe" not in page and "127.0.0.1" not in page
 

@@ -82,6 +82,23 @@ def test_what_is_cancelled_leaves_at_once(model: dualsight.Model) -> None:
     run(model, work)
 
 
+def test_a_client_of_many_pictures_does_not_keep_another_waiting(model: dualsight.Model) -> None:
+    async def work(service: Service) -> None:
+        over: list[str] = []
+
+        async def ask(client: str, n: int) -> None:
+            await service.embed_images({i: picture_png(i, 600, 600) for i in range(n)}, client=client)
+            over.append(client)
+
+        greedy = [asyncio.ensure_future(ask("greedy", 16)) for _ in range(4)]
+        await asyncio.sleep(0.01)
+        await ask("modest", 1)
+        await asyncio.gather(*greedy)
+        assert over.index("modest") == 0
+
+    run(model, work)
+
+
 def test_texts_that_were_seen_before_wait_for_nothing(model: dualsight.Model) -> None:
     async def work(service: Service) -> None:
         first = await service.embed_texts(["a text", "another"], client="a")
