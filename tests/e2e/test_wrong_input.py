@@ -325,6 +325,7 @@ def process(*command: str, without: str = "", **environment: str) -> subprocess.
     code += "from dualsight.__main__ import main\nmain()\n"
     return subprocess.Popen(
         [sys.executable, "-c", code, without, *command],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -391,6 +392,22 @@ def test_ctrl_c_while_a_server_is_silent(command: str) -> None:
         with silent.accept()[0]:
             interrupted(running)
     assert not [path for path in Path("made").rglob("*") if path.is_file() and ".cache" not in path.parts]
+
+
+@pytest.mark.parametrize(
+    ("command", "ready"),
+    [
+        ("serve --port 0", '"url"'),
+        ("ui --port 0", '"url"'),
+        ("mcp", "no folder may be read"),
+        ("mcp --http --port 0", "listening"),
+    ],
+)
+def test_ctrl_c_ends_a_server(command: str, ready: str) -> None:
+    running = process(*shlex.split(command))
+    assert running.stderr is not None
+    assert any(ready in line for line in running.stderr)
+    interrupted(running)
 
 
 def interrupted(running: subprocess.Popen[str]) -> None:

@@ -235,5 +235,5 @@ def _nncf() -> Any:
     except ImportError:
         raise MissingExtra("nncf is not installed", hint="pip install 'dualsight[quantize]'") from None
     logging.setLoggerClass(logging.Logger)  # it had made its own class that of every logger to come
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # `nncf.set_log_level` would set handlers that are not its own
     return nncf

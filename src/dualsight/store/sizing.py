@@ -15,7 +15,7 @@ from dualsight.errors import ConfigError
 
 ROW_BYTES = 121  # beside the vector: names, path, three UIDs, settings, compressed
 INDEX_ROW_BYTES = 18  # beside a bit a dimension (RaBitQ)
-DRIVER_RATE = 1_000.0  # files a second that one driver names, gives out and commits
+DRIVER_RATE = 850.0  # files a second that one driver names, gives out and commits
 BUILD_S = 0.88e-3  # of two cores, a row: the approximate index, tuning included
 EXACT_S = 7.7e-6  # of two cores, a row: one exact query, read from a disk
 QUERY_RATE = 20.0  # queries a second of one process on two cores, approximate, a million rows

@@ -197,6 +197,7 @@ class _Worker:
         self._wants_process = wants_process
         self._decoder: Decoder | None = None
         self._has_no_decoder = False
+        self._is_interrupted = False
 
     def __enter__(self) -> Callable[[_Task], Iterator[Prepared | Failed]]:
         return self.prepare
@@ -208,9 +209,11 @@ class _Worker:
         """Ends the process."""
         if self._decoder is not None:
             self._decoder.close()
+        self._is_interrupted = False
 
     def interrupt(self) -> None:
-        """Ends the process, whatever it is doing; for another thread."""
+        """Ends the process, whatever it is doing, one that is still starting included; for another thread."""
+        self._is_interrupted = True
         if (decoder := self._decoder) is not None:
             decoder.interrupt()
 
@@ -263,6 +266,8 @@ class _Worker:
         if self._decoder is None and self._wants_process() and not self._has_no_decoder:
             try:
                 self._decoder = Decoder(self._preprocessing, self._reading)
+                if self._is_interrupted:
+                    self._decoder.interrupt()
             except NoDecoder as reason:
                 self._has_no_decoder = True
                 _log.warning("pictures are decoded in threads: %s", reason)

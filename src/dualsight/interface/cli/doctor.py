@@ -77,7 +77,7 @@ def _lines(machine: Machine) -> Iterator[str]:
     yield _line("system", machine.system)
     yield _line("torch", f"{machine.torch}, {machine.threads} threads on {machine.cpus} processors")
     yield _line("devices", ", ".join(machine.devices))
-    yield _line("engine", f"{machine.engine} (runs unless another device is asked for)")
+    yield _line("engine", f"{machine.engine} computes the demonstration model; --explain-engine MODEL tells others'")
     yield _line("memory", f"{_gigabytes(machine.memory_available)} free of {_gigabytes(machine.memory_total)}")
     for folder, free in machine.disk_free.items():
         yield _line("disk", f"{_gigabytes(free)} free at {folder}")

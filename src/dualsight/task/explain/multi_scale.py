@@ -5,9 +5,9 @@
                                                                         │
     (what a stage makes of x, less what it makes of b) · gradient ──────┴▶ map of each stage ──mean──▶ heat
 
-Along the way from b to x the gradient says how much each token's change adds to the similarity, so every stage shares
-out the same total: by how much the picture is more similar than without its detail (integrated gradients, Sundararajan
-et al., arXiv 1703.01365, at a hidden layer as in arXiv 1805.05800). Fine stages know where, coarse ones know what.
+Along the way from b to x the gradient says how much each token's change adds to the similarity. The pixels share out
+exactly by how much the picture is more similar than without its detail (integrated gradients, Sundararajan et al.,
+arXiv 1703.01365), the stages about as much (arXiv 1805.05800). Fine stages know where, coarse ones know what.
 A stage's grid is seen at many offsets, so that its cells blur into one another instead of showing as blocks.
 """
 
@@ -70,8 +70,8 @@ class MultiScale:
         for numbers in torch.arange(self.samples).split(BATCH):
             x = torch.stack([moves[i].apply(picture) for i in numbers])
             b = torch.stack([moves[i].apply(blurred[i % len(BLURS)]) for i in numbers])
-            shares = _shares(dual, x, b, way[numbers].to(device), target, self.stages)  # [stages, B, H, W]
-            for i, share in zip(numbers, shares.unbind(1), strict=True):
+            given = shares(dual, x, b, way[numbers].to(device), target, self.stages)  # [stages, B, H, W]
+            for i, share in zip(numbers, given.unbind(1), strict=True):
                 sums += moves[i].undo(share)
                 counts += moves[i].undo(torch.ones_like(counts))
         return np.asarray((sums / counts).cpu().numpy(), np.float32)
@@ -91,7 +91,7 @@ def without_detail(pixels: NDArray[np.float32], part: float | None) -> NDArray[n
     return blur(pixels, part)
 
 
-def _shares(dual: DualEncoder, x: Tensor, b: Tensor, way: Tensor, target: Tensor, stages: tuple[int, ...]) -> Tensor:
+def shares(dual: DualEncoder, x: Tensor, b: Tensor, way: Tensor, target: Tensor, stages: tuple[int, ...]) -> Tensor:
     """[stages, B, H, W]: what each stage makes of x [B, 3, H, W] beyond b, times the gradient on the way [B]."""
     height, width = x.shape[-2:]
     with torch.no_grad():

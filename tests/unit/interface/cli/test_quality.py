@@ -102,7 +102,11 @@ def test_a_bad_picture_is_told_and_the_rest_is_done(run, weights: Path, archive:
         (("outliers", "{archive}"), 2, "--test"),
         (("duplicates", "{archive}", "--cosine", "2"), 2, "--cosine"),
         (("duplicates", "{archive}", "--json", "--csv"), 2, "not both"),
-        (("exam", "{archive}", "--reference", "{empty}/none.csv"), 1, "no readable table"),
+        (
+            ("exam", "{archive}", "--reference", "{empty}/none.csv"),
+            1,
+            "none.csv: cannot be read (No such file or directory)",
+        ),
     ],
 )
 def test_a_users_mistake_is_told(

@@ -15,7 +15,7 @@ import pytest
 from dualsight.interface.http.app import Settings, create_app
 
 SESSION = "abcdefghijk"
-pytestmark = pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting'")  # Gradio's use of pandas
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")  # its use of pandas
 
 
 class Visitor:
