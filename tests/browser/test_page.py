@@ -152,7 +152,7 @@ def test_thresholds(visit: Visit) -> None:
     page.keyboard.press("Tab")
     press(page, "Classify")
     bars(page)
-    assert page.locator("ol.bars .side").all_inner_texts() == ["below", "below"]
+    expect(page.locator("ol.bars .side")).to_have_text(["below", "below"])
     give(page, {"name": "thresholds.json", "mimeType": "application/json", "buffer": b"{}"}, place=1)
     expect(page.get_by_role("alert").filter(has_text="thresholds.json: no thresholds of version 1")).to_be_visible()
 
