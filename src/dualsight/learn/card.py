@@ -17,7 +17,8 @@ picture; what it says of real ones means nothing.
 - Trained with UniCL by dualsight's own code on {pictures:,} phantoms of ten modalities: {steps:,} steps of
   {batch}, seed {seed}, {minutes:.0f} minutes on {cores} cores ({processor}, {precision}).
 - Two pictures of each patient, in the same batch: one acquisition, drawn once with a finding and once without it or
-  with another, so that the finding alone tells them apart.
+  with another, so that the finding alone tells them apart. Some had all but the finding exchanged with each other, and
+  half were blurred in places by chance, the same in both.
 - Captions in MedImageInsight's order (modality, anatomy, view, finding), some with other words for these, a side, a
   size ("small", "large", by the share of the picture) or a finding that is not there ("no ascites").
 - Made again by `make demo-checkpoint` (the same seed; other processors round differently).

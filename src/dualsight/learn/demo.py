@@ -31,7 +31,8 @@ from dualsight.engine.processor import has_bfloat16
 from dualsight.image.prepare import resize
 from dualsight.learn.card import Training, card
 from dualsight.learn.phantom.captions import caption
-from dualsight.learn.phantom.catalogue import HELD_OUT, draw_many, draw_pairs
+from dualsight.learn.phantom.catalogue import HELD_OUT, draw_many
+from dualsight.learn.phantom.pairs import draw_pairs
 from dualsight.learn.phantom.questions import CLASS_OF, Questions
 from dualsight.learn.train.loop import Batch, fit
 from dualsight.learn.train.recipe import Recipe
@@ -43,7 +44,7 @@ from dualsight.text.tokenizer import Tokenizer
 SEED = 20_261_124
 PICTURES = 100_000
 BATCH = 64
-EPOCHS = 2.4
+EPOCHS = 2.6
 CHUNK = 500
 CAPTIONS_EACH = 4  # different wordings drawn for each picture
 MEASURED = 3_000  # held-out phantoms
@@ -98,7 +99,7 @@ TEST:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """n phantoms to train on, two of each patient in turn (`draw_pairs`).
+    """n phantoms to train on, two of each patient in turn (`phantom.pairs`).
 
     images: uint8 [n, H, W, 3]. captions: CAPTIONS_EACH of each. classes: int64 [n], into CLASSES.
     sides: [n], "left", "right" or "" for none.

@@ -108,17 +108,3 @@ def draw_many(
         view = str(choice.choice(modality.views))
         finding = None if choice.random() < normal else str(choice.choice(modality.findings))
         yield draw(modality, view, finding, patient=patient, size=size)
-
-
-def draw_pairs(first_patient: int, n: int, *, size: int = 256) -> Iterator[Phantom]:
-    """Two pictures of each of n patients in turn, of one acquisition: only the finding tells them apart.
-
-    The second lacks the first's finding, or has another one; a quarter of both are without any.
-    """
-    for phantom in draw_many(first_patient, n, size=size):
-        yield phantom
-        choice = np.random.default_rng([phantom.patient, 3])
-        others = [finding for finding in phantom.modality.findings if finding != phantom.finding]
-        healthy = phantom.finding is not None and choice.random() < 1 / 3
-        other = None if healthy else str(choice.choice(others))
-        yield draw(phantom.modality, phantom.view, other, patient=phantom.patient, size=size)

@@ -14,134 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.learn.phantom.base import Drawing, Modality
+from dualsight.learn.phantom.mucosa import CORNERS, Bodies, Mucosa, mucosa, packed, ring, strewn
 from dualsight.learn.phantom.optics import (
     Array,
     Pose,
     develop,
-    lattice,
     patches,
     rgb,
     smoothstep,
-    stamp,
     texture,
 )
 from dualsight.learn.phantom.physics import norm
 
 HAEMATOXYLIN = rgb(0.650, 0.704, 0.286)  # optical density: R, G, B
 EOSIN = rgb(0.072, 0.990, 0.105)
-CORNERS = 24  # of a gland's outline; also the nuclei of one ring
-REACH = 3.2  # the tissue spans [-REACH, REACH]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Glands:
-    """Closed outlines round centres, seen in cross-section."""
-
-    centre: Array  # [n, 2]
-    edge: Array  # [n, CORNERS], distance of the outline from the centre
-
-    def outline(self, part: float | Array = 1.0) -> Array:
-        """Outlines shrunk towards their centres to `part` (a number or [n, 1]): [n, CORNERS, 2]."""
-        theta = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False, dtype=np.float32)
-        ray = np.stack([np.cos(theta), np.sin(theta)], axis=1)
-        return np.asarray(self.centre[:, None] + (self.edge * part)[..., None] * ray, np.float32)
-
-    def where(self, keep: NDArray[np.bool_]) -> Glands:
-        """Only those that `keep` [n] names."""
-        return Glands(centre=self.centre[keep], edge=self.edge[keep])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bodies:
-    """Nuclei and other small ellipses: centres [n, 2], half axes, angle of the long axis, weight."""
-
-    at: Array
-    long: Array
-    short: Array
-    angle: Array
-    weight: Array
-
-    def where(self, keep: NDArray[np.bool_]) -> Bodies:
-        """Only those that `keep` [n] names."""
-        return Bodies(**{name: getattr(self, name)[keep] for name in self.__slots__})
-
-    def stamp(self, pose: Pose) -> Array:
-        """Their weighted coverage, [S, S]."""
-        x, y = pose.pixels(self.at[:, 0], self.at[:, 1])
-        angle = (np.pi - self.angle if pose.mirror else self.angle) + pose.angle
-        scale = np.float32(pose.scale)
-        return stamp(pose.size, x, y, self.long * scale, self.short * scale, angle, self.weight)
-
-
-def _packed(rng: np.random.Generator, step: float, radius: tuple[float, float], uneven: float) -> Glands:
-    """Glands on a jittered hexagonal lattice `step` apart, with outlines that stray by `uneven`."""
-    line = np.arange(-REACH, REACH, step)
-    x, y = (a.ravel() for a in np.meshgrid(line, np.arange(-REACH, REACH, step * 0.87)))
-    row = np.round((y + REACH) / (step * 0.87))
-    centre = np.stack([x + 0.5 * step * (row % 2), y], axis=1) + rng.normal(0, 0.09 * step, (x.size, 2))
-    theta = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
-    k = np.arange(2, 6)[:, None, None]
-    waves = np.cos(k * theta + rng.uniform(0, 2 * np.pi, (4, x.size, 1))) * rng.normal(0, 1, (4, x.size, 1)) / k
-    edge = rng.uniform(*radius, (x.size, 1)) * np.clip(1 + uneven * waves.sum(axis=0), 0.45, 1.6)
-    return Glands(centre=centre.astype(np.float32), edge=edge.astype(np.float32))
-
-
-def _ring(rng: np.random.Generator, glands: Glands, depth: tuple[float, float], half: float, fat: float) -> Bodies:
-    """Nuclei along each outline, pointing to the centre; `depth` as part of the way from centre to edge."""
-    n = len(glands.centre)
-    at = glands.outline(rng.uniform(*depth, (n, CORNERS)).astype(np.float32)).reshape(-1, 2)
-    at = at + rng.normal(0, 0.2 * half, at.shape)
-    angle = np.tile(np.linspace(0, 2 * np.pi, CORNERS, endpoint=False), n) + rng.normal(0, 0.25, n * CORNERS)
-    long = half * rng.uniform(0.8, 1.25, n * CORNERS)
-    weight = rng.uniform(0.7, 1, n * CORNERS)
-    return _bodies(at, long, long * fat, angle, weight)
-
-
-def _strewn(rng: np.random.Generator, n: int, half: tuple[float, float], fat: float) -> Bodies:
-    """n nuclei anywhere."""
-    long = rng.uniform(*half, n)
-    return _bodies(
-        rng.uniform(-REACH, REACH, (n, 2)), long, long * fat, rng.uniform(0, np.pi, n), rng.uniform(0.7, 1, n)
-    )
-
-
-def _bodies(*columns: NDArray[np.floating]) -> Bodies:
-    return Bodies(**dict(zip(Bodies.__slots__, (c.astype(np.float32) for c in columns), strict=True)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mucosa:
-    """One patient's healthy mucosa, and where a lesion of it lies."""
-
-    crypts: Glands
-    nuclei: Bodies  # of the crypts' epithelium
-    goblets: Bodies
-    stromal: Bodies
-    lumen: float  # part of a crypt
-    middle: Array  # [2], of the lesion
-    radius: float
-    weave: Array
-    mottle: Array
-
-
-def mucosa(patient: np.random.Generator) -> Mucosa:
-    """Healthy colon mucosa; every draw is made whatever is to be shown."""
-    step, full, lumen, radius = patient.uniform((0.7, 0.4, 0.12, 0.75), (0.85, 0.44, 0.3, 1.3)).tolist()
-    crypts = _packed(patient, step, (0.85 * full * step, full * step), 0.13)
-    nuclei = _ring(patient, crypts, (0.8, 0.92), 0.05, 0.6)
-    goblets = _ring(patient, crypts, (0.5, 0.62), 0.055, 0.75)
-    goblets = goblets.where(patient.random(len(goblets.at)) < patient.uniform(0.4, 0.8))
-    return Mucosa(
-        crypts=crypts,
-        nuclei=nuclei,
-        goblets=goblets,
-        stromal=_strewn(patient, int(patient.integers(900, 1600)), (0.03, 0.05), 0.6),
-        lumen=lumen,
-        middle=patient.uniform(-0.45, 0.45, 2).astype(np.float32),
-        radius=radius,
-        weave=lattice(patient),
-        mottle=lattice(patient),
-    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -194,14 +80,14 @@ def _adenocarcinoma(rng: np.random.Generator, slide: Slide) -> None:
     """Crowded, irregular glands with large, dark, layered nuclei and no goblet cells."""
     _healthy(slide, lambda at: ~slide.inside(at, 0.3))
     step = float(rng.uniform(0.55, 0.75))
-    glands = _packed(rng, step, (0.42 * step, 0.58 * step), 0.6)
+    glands = packed(rng, step, (0.42 * step, 0.58 * step), 0.6)
     glands = glands.where(slide.inside(glands.centre))
     n = len(glands.centre)
     slide.lay(patches(slide.pose, glands.outline(), np.ones(n, np.float32)), 0.7, 0.8)
     size = float(rng.uniform(0.052, 0.066))
-    inner = _ring(rng, glands, (0.5, 0.8), size, 0.62)
+    inner = ring(rng, glands, (0.5, 0.8), size, 0.62)
     slide.nuclei(inner.where(rng.random(len(inner.at)) < 0.55), 2.9)
-    slide.nuclei(_ring(rng, glands, (0.86, 1.0), size, 0.62), 2.9)
+    slide.nuclei(ring(rng, glands, (0.86, 1.0), size, 0.62), 2.9)
     lumen = rng.uniform(0.15, 0.5, (n, 1)).astype(np.float32)
     slide.lay(patches(slide.pose, glands.outline(lumen), rng.uniform(0.6, 1, n)), 0.1, 0.15)
 
@@ -209,7 +95,7 @@ def _adenocarcinoma(rng: np.random.Generator, slide: Slide) -> None:
 def _inflammation(rng: np.random.Generator, slide: Slide) -> None:
     """A crowd of lymphocytes: small, round, dark nuclei that fill the stroma and enter the crypts."""
     _healthy(slide, None)
-    cells = _strewn(rng, int(rng.integers(5500, 9000)), (0.028, 0.036), 0.95)
+    cells = strewn(rng, int(rng.integers(5500, 9000)), (0.028, 0.036), 0.95)
     slide.nuclei(cells.where(slide.inside(cells.at) & (rng.random(len(cells.at)) < 0.9)), 2.9)
 
 
@@ -218,7 +104,7 @@ def _necrosis(rng: np.random.Generator, slide: Slide) -> None:
     _healthy(slide, None)
     smudge = 1.25 + 0.25 * texture(slide.tissue.mottle, slide.u, slide.v, 5.0, 3)
     slide.lay(slide.region * float(rng.uniform(0.82, 0.95)), 0.12, smudge)
-    dust = _strewn(rng, int(rng.integers(1200, 3000)), (0.01, 0.022), 0.8)
+    dust = strewn(rng, int(rng.integers(1200, 3000)), (0.01, 0.022), 0.8)
     slide.nuclei(dust.where(slide.inside(dust.at)), 2.2)
 
 
@@ -233,7 +119,7 @@ def _fibrosis(rng: np.random.Generator, slide: Slide) -> None:
         np.float32(2 * np.pi * rng.uniform(4, 6)) * wave + texture(slide.tissue.mottle, along, 3 * across, 2)
     )
     slide.lay(slide.region, 0.08, 0.85 + 0.35 * bundles)
-    cells = _strewn(rng, int(rng.integers(700, 1300)), (0.08, 0.13), 0.16)
+    cells = strewn(rng, int(rng.integers(700, 1300)), (0.08, 0.13), 0.16)
     cells.angle[:] = lie + rng.normal(0, 0.15, len(cells.at))
     slide.nuclei(cells.where(slide.inside(cells.at)))
 
@@ -243,7 +129,7 @@ def _mucin(rng: np.random.Generator, slide: Slide) -> None:
     _healthy(slide, lambda at: ~slide.inside(at, 0.3))
     wisps = np.abs(texture(slide.tissue.weave, slide.u + slide.v, slide.v - 0.4 * slide.u, 3.0, 3))
     slide.lay(slide.region, 0.22 + 0.3 * smoothstep(0.35, 0.0, wisps), 0.06)
-    cells = _strewn(rng, int(rng.integers(100, 250)), (0.04, 0.06), 0.7)
+    cells = strewn(rng, int(rng.integers(100, 250)), (0.04, 0.06), 0.7)
     slide.nuclei(cells.where(slide.inside(cells.at)))
 
 
@@ -251,12 +137,12 @@ def _fat(rng: np.random.Generator, slide: Slide) -> None:
     """Fat: large empty cells, of which only thin walls and a flat nucleus here and there are left."""
     _healthy(slide, lambda at: ~slide.inside(at, 0.3))
     step = float(rng.uniform(0.42, 0.6))
-    cells = _packed(rng, step, (0.46 * step, 0.5 * step), 0.06)
+    cells = packed(rng, step, (0.46 * step, 0.5 * step), 0.06)
     cells = cells.where(slide.inside(cells.centre, 0.3))
     ones = np.ones(len(cells.centre), np.float32)
     slide.lay(slide.region, 0.12, 0.8)
     slide.lay(patches(slide.pose, cells.outline(), ones) * slide.region, 0.02, 0.02)
-    flat = _strewn(rng, 500, (0.05, 0.07), 0.35)
+    flat = strewn(rng, 500, (0.05, 0.07), 0.35)
     x, y = slide.pose.pixels(flat.at[:, 0], flat.at[:, 1])
     column, row = (np.clip(np.rint(a), 0, slide.pose.size - 1).astype(int) for a in (x, y))
     slide.nuclei(flat.where(slide.inside(flat.at) & (slide.eosin[row, column] > 0.35)))

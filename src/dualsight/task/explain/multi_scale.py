@@ -41,9 +41,9 @@ class MultiScale:
     """
 
     samples: int = 32
-    stages: tuple[int, ...] = (0, 1, 2, 3)
+    stages: tuple[int, ...] = (0, 2, 3)
     shift: float = 0.07
-    smooth: float = 0.018
+    smooth: float = 0.03
     seed: int = 0
 
     def __call__(self, model: Model, pixels: NDArray[np.float32], direction: Vector) -> Heat:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dualsight.learn.phantom import ct
+from dualsight.learn.phantom import abdomen, ct
 from dualsight.learn.phantom.base import Drawing
 
 ABDOMEN = ct.MODALITIES[0]
@@ -14,13 +14,13 @@ def draw(seed: int, finding: str | None, size: int = 128, shot: int = 7) -> Draw
     return ABDOMEN.draw(np.random.default_rng(seed), np.random.default_rng(shot), "axial", finding, size)
 
 
-def anatomy(seed: int) -> ct.Slice:
+def anatomy(seed: int) -> abdomen.Slice:
     patient = np.random.default_rng(seed)
-    s = ct._layout(ct._abdomen(patient), patient, 144)
-    ct._trunk(s)
-    ct._spine(s, patient)
-    ct._bowel(s, patient)
-    ct._organs(s, patient)
+    s = abdomen.layout(abdomen.anatomy(patient), patient, 144)
+    abdomen.fill_trunk(s)
+    abdomen.fill_spine(s, patient)
+    abdomen.fill_bowel(s, patient)
+    abdomen.fill_organs(s, patient)
     return s
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from dualsight.learn.phantom import fundus
-from dualsight.learn.phantom.fundus import MODALITIES, Lesion, Scene, reflect, retina
+from dualsight.learn.phantom.fundus import MODALITIES, Lesion, reflect
 from dualsight.learn.phantom.optics import Pose
+from dualsight.learn.phantom.retina import Scene, retina
 
 (MODALITY,) = MODALITIES
 EVERY = (None, *MODALITY.findings)

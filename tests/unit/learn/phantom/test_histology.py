@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dualsight.learn.phantom.histology import EOSIN, HAEMATOXYLIN, MODALITIES, mucosa
+from dualsight.learn.phantom.histology import EOSIN, HAEMATOXYLIN, MODALITIES
+from dualsight.learn.phantom.mucosa import mucosa
 
 (MODALITY,) = MODALITIES
 EVERY = (None, *MODALITY.findings)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dualsight.learn.phantom import xray
+from dualsight.learn.phantom import chest, physics, xray
 from dualsight.learn.phantom.base import Drawing
 
 LATERAL = ("pneumonia", "pleural effusion", "pneumothorax", "lung nodule", "atelectasis")
@@ -71,19 +71,19 @@ def test_free_air_is_blacker_than_lung(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_hearts_of_normal_chests_are_narrow_in_both_views(seed: int) -> None:
     patient = np.random.default_rng(seed)
-    chest = xray._chest(patient)
-    x, y = xray.physics.grid(288)
+    body = chest.anatomy(patient)
+    x, y = physics.grid(288)
     for magnified in (1.0, 1.05):
-        heart = x[xray._heart(chest, chest.heart * magnified, x, y) > 0]
-        ratio = (heart.max() - heart.min()) / (2 * chest.width)
-        assert ratio == pytest.approx(chest.heart * magnified, abs=0.02)
+        heart = x[chest.heart_of(body, body.heart * magnified, x, y) > 0]
+        ratio = (heart.max() - heart.min()) / (2 * body.width)
+        assert ratio == pytest.approx(body.heart * magnified, abs=0.02)
         assert ratio < 0.49
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_cardiomegaly_is_wider_than_half_the_thorax(seed: int) -> None:
     columns = np.nonzero(draw(seed, "cardiomegaly", size=256).mask.any(axis=0))[0]
-    thorax = 2 * xray._chest(np.random.default_rng(seed)).width * 128  # zoom is at least 1
+    thorax = 2 * chest.anatomy(np.random.default_rng(seed)).width * 128  # zoom is at least 1
     assert np.ptp(columns) / thorax > 0.55
 
 
