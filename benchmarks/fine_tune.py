@@ -85,7 +85,7 @@ def teach() -> None:
             train=ManifestSource(manifest=write_pairs(folder, TRAINED)),
             templates=TEMPLATES,
             recipe=Recipe(
-                epochs=8,
+                epochs=24,
                 batch=32,
                 learning_rate=5e-4,
                 warmup_steps=10,
