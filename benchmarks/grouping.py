@@ -6,7 +6,6 @@ python benchmarks/grouping.py 20000 [--json]
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from dualsight.engine.memory import peak_bytes
 from dualsight.image import Series, Skipped, group, scan
 
 A_SERIES = 100
@@ -47,7 +47,7 @@ def write_files(folder: Path, n: int) -> None:
 
 def peak_mb() -> float:
     """The most memory that this process has ever used."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_bytes() / 2**20
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ times, each in a process of its own: seconds of `load_checkpoint`, seconds with 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -37,7 +36,9 @@ def measure(folder: Path) -> None:
     imported, cpu = time.perf_counter(), time.process_time()
     checkpoint = load_checkpoint(folder)
     loaded, cpu = time.perf_counter(), time.process_time() - cpu
-    after_load = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    from dualsight.engine.memory import peak_bytes
+
+    after_load = peak_bytes()
     total = sum(float(parameter.detach().sum()) for parameter in checkpoint.model.parameters())
     touched = time.perf_counter()
     fingerprint = checkpoint.fingerprint
@@ -48,8 +49,8 @@ def measure(folder: Path) -> None:
         "load_cpu_s": round(cpu, 2),
         "read_every_weight_s": round(touched - loaded, 2),
         "fingerprint_s": round(hashed - touched, 2),
-        "peak_after_load_mb": after_load // 1024,
-        "peak_with_every_weight_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_after_load_mb": after_load // 2**20,
+        "peak_with_every_weight_mb": peak_bytes() // 2**20,
         "sum": round(total, 3),
         "fingerprint": fingerprint[:12],
     }

@@ -1,7 +1,7 @@
 """Does a cluster scale? Pictures that take long to open, through Ray, with one opener and with two.
 
-    flock /tmp/heavy.lock .venv/bin/python benchmarks/scale.py openers     # a stub for the encoder, decode-bound
-    flock /tmp/heavy.lock .venv/bin/python benchmarks/scale.py driver      # how fast the driver gives out work
+    .venv/bin/python benchmarks/scale.py openers     # a stub for the encoder, decode-bound
+    .venv/bin/python benchmarks/scale.py driver      # how fast the driver gives out work
 
 `openers`: DICOM slices of 512² in JPEG 2000, each another one, since the same content is opened once. Rates are by the
 clock, from the first result to the last, in pairs of runs. Beside other work the clock favours what has more
@@ -16,7 +16,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,7 +26,7 @@ from PIL import Image
 from pydicom.uid import JPEG2000Lossless
 
 sys.path.insert(0, str(Path(__file__).parent))
-from stream import OFFICIAL, dicom
+from stream import OFFICIAL, dicom, spread
 
 from dualsight.checkpoint.load import load_checkpoint
 from dualsight.image.reading import Reading
@@ -140,11 +139,6 @@ def driver(folder: Path, node: str) -> None:
     print(f"{spread([m.rate for m in made])} tiny pictures a second; of a processor a picture:")
     for name in ("opener_s", "other_s"):
         print(f"  {name}: {spread([1e3 * getattr(m, name) for m in made])} ms")
-
-
-def spread(values: Sequence[float]) -> str:
-    """Median, least and most."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
 def main() -> None:

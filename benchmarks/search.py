@@ -12,7 +12,6 @@ is not dropped between queries. `phantoms` wants an index of what `dualsight pha
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from lancedb.table import Table
 
+from dualsight.engine.memory import peak_bytes
 from dualsight.store import lance
 from dualsight.store.check import APPROXIMATE_FROM
 from dualsight.store.evaluate import evaluate
@@ -68,7 +68,7 @@ def write(folder: Path, rows: int) -> None:
 
 def megabytes() -> float:
     """The most memory this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_bytes() / 2**20
 
 
 def vectors(folder: Path, rows: int, queries: int) -> None:

@@ -28,6 +28,7 @@ from typing import IO
 import numpy as np
 
 from dualsight import image
+from dualsight.engine.memory import peak_bytes
 from dualsight.errors import ImageError
 from dualsight.image import Frame, Item
 from hostile.kinds import KINDS, Kind, damaged_file
@@ -114,12 +115,6 @@ def _complaints(
         yield f"printed {noise.read(300)!r}"
         noise.seek(0)
         noise.truncate()
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has had. Not `getrusage`'s, which knows of the parent's too."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
 
 
 def _open(kind: Kind, data: bytes, folder: Path) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dualsight.engine.memory import peak_bytes
 from dualsight.errors import UnreadableImage
 from hostile import fuzz, judge
 from hostile.kinds import KINDS, Kind, damaged_file
@@ -62,7 +63,7 @@ def complaints(monkeypatch: pytest.MonkeyPatch, opened: Callable[[Kind, bytes, P
     """What it says when opening the file does that. The file is `noted: secret words`."""
     monkeypatch.setattr(judge, "_open", opened)
     monkeypatch.setattr(judge, "LIMIT_S", 0.05)
-    monkeypatch.setattr(judge, "LIMIT_BYTES", judge.peak_bytes() + 2**30)  # other tests have used this process
+    monkeypatch.setattr(judge, "LIMIT_BYTES", peak_bytes() + 2**30)  # other tests have used this process
     with tempfile.TemporaryFile() as noise, tempfile.TemporaryFile("w+") as lines:
         monkeypatch.setattr(sys, "stderr", os.fdopen(os.dup(noise.fileno()), "w"))
         found = judge._complaints(KINDS["png"], 0, b"noted: secret words", judge.Tally(), Path(), noise, lines)

@@ -19,6 +19,11 @@ def has_bfloat16() -> bool:
     return any(found.get(name) for name in _BFLOAT16)
 
 
+def model_name() -> str:
+    """What the system calls this processor, or its architecture."""
+    return _cpuinfo(("model name",)).partition("\n")[0].partition(":")[2].strip() or platform.machine()
+
+
 def describe() -> list[str]:
     """All of it that a measurement depends on."""
     kind = _cpuinfo(("model name", "flags", "Features")) or platform.machine()

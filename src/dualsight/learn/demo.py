@@ -12,7 +12,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dualsight.checkpoint.config import ModelConfig, parse_config
 from dualsight.checkpoint.save import write_weights
-from dualsight.engine.processor import has_bfloat16
+from dualsight.engine.processor import has_bfloat16, model_name
 from dualsight.image.prepare import resize
 from dualsight.learn.card import Training, card
 from dualsight.learn.phantom.captions import caption
@@ -214,7 +213,7 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
         batch=BATCH,
         minutes=round((time.monotonic() - started) / 60, 1),
         cores=os.cpu_count() or 1,
-        processor=_processor(),
+        processor=model_name(),
         precision=recipe.precision,
         final_loss=round(float(np.mean(losses[-50:])), 4),
     )
@@ -246,16 +245,6 @@ def measure_held_out(folder: Path) -> ZeroShotReport:
     )
     (folder / "README.md").write_text(text)
     return report
-
-
-def _processor() -> str:
-    """What the system calls its processor, or its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Fundus photographs: light that the sclera returns through choroid, pigment, nerve fibres and vessels.
 
-The anatomy is that of `retina`. Reflectances are chosen by eye;
-absorption is Beer and Lambert's law per channel: haemoglobin takes green and blue, melanin takes all.
+The anatomy is that of `retina`. Reflectances are chosen by eye; absorption is Beer and Lambert's law per channel:
+haemoglobin takes green and blue, melanin takes all.
 """
 
 from __future__ import annotations
@@ -14,15 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dualsight.learn.phantom.base import Drawing, Modality, Side
-from dualsight.learn.phantom.optics import (
-    Array,
-    Pose,
-    develop,
-    rgb,
-    ribbons,
-    smoothstep,
-    texture,
-)
+from dualsight.learn.phantom.optics import Array, Pose, develop, rgb, ribbons, smoothstep, texture
 from dualsight.learn.phantom.physics import norm
 from dualsight.learn.phantom.retina import FOVEA, Scene, retina
 

@@ -1,8 +1,8 @@
 """Colon mucosa under the microscope, stained with haematoxylin and eosin (H&E).
 
 Stains absorb by Beer and Lambert's law; each has one optical density vector (Ruifrok and Johnston 2001).
-Nuclei take haematoxylin, collagen and cytoplasm take eosin, mucin and lumina almost nothing. A unit of
-the anatomy's plane is 100 µm: crypts are about 0.6 wide, nuclei 0.07.
+Nuclei take haematoxylin, collagen and cytoplasm take eosin, mucin and lumina almost nothing. The anatomy, and its unit,
+are those of `mucosa`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,7 @@ from numpy.typing import NDArray
 
 from dualsight.learn.phantom.base import Drawing, Modality
 from dualsight.learn.phantom.mucosa import CORNERS, Bodies, Mucosa, mucosa, packed, ring, strewn
-from dualsight.learn.phantom.optics import (
-    Array,
-    Pose,
-    develop,
-    patches,
-    rgb,
-    smoothstep,
-    texture,
-)
+from dualsight.learn.phantom.optics import Array, Pose, develop, patches, rgb, smoothstep, texture
 from dualsight.learn.phantom.physics import norm
 
 HAEMATOXYLIN = rgb(0.650, 0.704, 0.286)  # optical density: R, G, B

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from dualsight.engine.memory import peak_bytes
 from dualsight.learn.train.config import TrainConfig
 from dualsight.learn.train.data import picture_problems
 from dualsight.learn.train.pairs import TrainingData, find_data, refuse
@@ -74,5 +73,4 @@ def peak_memory(device: torch.device) -> int:
     """The most bytes that were in use at once: on a CUDA device by torch, else resident in this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak_bytes()

@@ -625,17 +625,15 @@ def test_mutated_slides_give_tiles_or_an_image_error_in_time(
 # --- memory
 
 
-# The kernel's own mark: getrusage's starts at the peak of the process that a child was forked from.
 _MEASURE = """
-import json, pathlib, re, sys
+import json, sys
+from dualsight.engine.memory import peak_bytes
 from dualsight.image.slide.decode import open_slide
 import numpy, PIL.Image, scipy.ndimage, tifffile, imagecodecs
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
-before = peak()
+before = peak_bytes()
 slide = open_slide(sys.argv[1])
 n = sum(frame.pixels.shape == (480, 480, 3) for frame in slide.tiles(480))
-print(json.dumps([n, peak() - before]))
+print(json.dumps([n, (peak_bytes() - before) / 2**20]))
 """
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
