@@ -18,7 +18,11 @@ picture; what it says of real ones means nothing.
   {batch}, seed {seed}, {minutes:.0f} minutes on {cores} cores ({processor}, {precision}).
 - Two pictures of each patient, in the same batch: one acquisition, drawn once with a finding and once without it or
   with another, so that the finding alone tells them apart. Some had all but the finding exchanged with each other, and
-  half were blurred in places by chance, the same in both.
+  half were blurred in places by chance, the same in both; some were blurred as a whole, and count as without a finding
+  where it is finer than the blur. Modalities with small and faint findings are drawn up to four times as often.
+- While it was trained, the third stage was also told where on its 7×7 grid the finding lies (deep supervision, by a
+  linear layer that is not part of the model). So its heat maps point at findings better than those of a model that has
+  seen pictures and texts alone, as the official one has.
 - Captions in MedImageInsight's order (modality, anatomy, view, finding), some with other words for these, a side, a
   size ("small", "large", by the share of the picture) or a finding that is not there ("no ascites").
 - Made again by `make demo-checkpoint` (the same seed; other processors round differently).

@@ -29,11 +29,12 @@ from dualsight.checkpoint.save import write_weights
 from dualsight.engine.processor import has_bfloat16, model_name
 from dualsight.image.prepare import resize
 from dualsight.learn.card import Training, card
+from dualsight.learn.deep_supervision import PlacedBatch, supervised
 from dualsight.learn.phantom.captions import caption
-from dualsight.learn.phantom.catalogue import HELD_OUT, draw_many
+from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw_many
 from dualsight.learn.phantom.pairs import draw_pairs
-from dualsight.learn.phantom.questions import CLASS_OF, Questions
-from dualsight.learn.train.loop import Batch, fit
+from dualsight.learn.phantom.questions import CLASS_OF, CLASSES, Questions
+from dualsight.learn.train.loop import fit
 from dualsight.learn.train.recipe import Recipe
 from dualsight.learn.zero_shot import ZeroShotReport, measure, show
 from dualsight.model.dual import DualEncoder
@@ -43,10 +44,15 @@ from dualsight.text.tokenizer import Tokenizer
 SEED = 20_261_124
 PICTURES = 100_000
 BATCH = 64
-EPOCHS = 2.6
+EPOCHS = 3.2
 CHUNK = 500
 CAPTIONS_EACH = 4  # different wordings drawn for each picture
 MEASURED = 3_000  # held-out phantoms
+HARD = {"mammography": 4, "ct": 4, "x-ray": 3, "ultrasound": 2, "mri": 2, "oct": 2, "histopathology": 2}
+"""How often a modality is drawn for each picture of the others: small and faint findings take longest to learn."""
+TAUGHT = tuple(modality for modality in MODALITIES for _ in range(HARD.get(modality.name, 1)))
+SUPERVISED = 2  # the stage, from 0, that is told where a finding is
+CELLS = 7  # a side, of its grid
 RECIPE = Recipe(
     epochs=EPOCHS,
     batch=BATCH,
@@ -101,13 +107,14 @@ class Drawn:
     """n phantoms to train on, two of each patient in turn (`phantom.pairs`).
 
     images: uint8 [n, H, W, 3]. captions: CAPTIONS_EACH of each. classes: int64 [n], into CLASSES.
-    sides: [n], "left", "right" or "" for none.
+    sides: [n], "left", "right" or "" for none. places: bool [n, CELLS²], whether any of the finding is there.
     """
 
     images: NDArray[np.uint8]
     captions: list[list[str]]
     classes: NDArray[np.int64]
     sides: NDArray[np.str_]
+    places: NDArray[np.bool_]
 
 
 def draw_chunk(task: tuple[int, int]) -> Drawn:
@@ -119,13 +126,14 @@ def draw_chunk(task: tuple[int, int]) -> Drawn:
     preprocessing = parse_config(CONFIG).preprocessing
     rng = np.random.default_rng([seed, first])
     size = preprocessing.height * (2 if first // CHUNK % 6 == 5 else 1)
-    pictures, captions, classes, sides = [], [], [], []
-    for phantom in draw_pairs(first // 2, CHUNK // 2, size=size):
+    pictures, captions, classes, sides, places = [], [], [], [], []
+    for phantom in draw_pairs(first // 2, CHUNK // 2, size=size, modalities=TAUGHT):
         pictures.append(resize(phantom.pixels, preprocessing))
         captions.append([caption(phantom, rng) for _ in range(CAPTIONS_EACH)])
         classes.append(CLASS_OF[phantom.modality.name, phantom.finding])
         sides.append(phantom.side or "")
-    return Drawn(np.stack(pictures), captions, np.array(classes), np.array(sides))
+        places.append(phantom.mask.reshape(CELLS, size // CELLS, CELLS, size // CELLS).any((1, 3)).ravel())
+    return Drawn(np.stack(pictures), captions, np.array(classes), np.array(sides), np.stack(places))
 
 
 def draw_all(pictures: int, seed: int, progress: Progress) -> Drawn:
@@ -137,14 +145,16 @@ def draw_all(pictures: int, seed: int, progress: Progress) -> Drawn:
     captions: list[list[str]] = []
     classes: list[NDArray[np.int64]] = []
     sides: list[NDArray[np.str_]] = []
+    places: list[NDArray[np.bool_]] = []
     with _one_thread_each(), multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         for start, chunk in zip(starts, pool.imap(draw_chunk, [(i, seed) for i in starts]), strict=True):
             images[start : start + CHUNK] = chunk.images
             captions.extend(chunk.captions)
             classes.append(chunk.classes)
             sides.append(chunk.sides)
+            places.append(chunk.places)
             progress.advance(task, CHUNK)
-    return Drawn(images, captions, np.concatenate(classes), np.concatenate(sides))
+    return Drawn(images, captions, np.concatenate(classes), np.concatenate(sides), np.concatenate(places))
 
 
 @contextmanager
@@ -160,14 +170,16 @@ def _one_thread_each() -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
-def batches(drawn: Drawn, config: ModelConfig, rng: np.random.Generator) -> Iterator[Batch]:
+def batches(drawn: Drawn, config: ModelConfig, rng: np.random.Generator) -> Iterator[PlacedBatch]:
     """Shuffled epochs without end, all modalities mixed, a patient's two pictures together.
 
-    Equal captions are one class (UniCL). Each batch brings the prompts of a question too.
+    Equal captions are one class (UniCL). Each batch brings the prompts of a question too, and where its findings are.
     """
     tokenizer = Tokenizer.packaged()
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (config.preprocessing.mean, config.preprocessing.std))
     questions = Questions(drawn.classes, drawn.sides)
+    healthy = np.array([CLASS_OF[modality.name, None] for modality, _ in CLASSES])[drawn.classes]
+    cells = np.where(drawn.places, drawn.classes[:, None], healthy[:, None])
     while True:
         order = (2 * rng.permutation(len(drawn.images) // 2)[:, None] + np.arange(2)).ravel()
         for start in range(0, len(order) - BATCH + 1, BATCH):
@@ -177,12 +189,14 @@ def batches(drawn: Drawn, config: ModelConfig, rng: np.random.Generator) -> Iter
             prompts, answers = questions.ask(chosen, rng)
             tokens = tokenizer(texts + prompts)
             pixels = torch.from_numpy(drawn.images[chosen]).permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
-            yield Batch(
+            yield PlacedBatch(
                 pixels=(pixels - mean) / std,
                 input_ids=torch.from_numpy(tokens.input_ids),
                 attention_mask=torch.from_numpy(tokens.attention_mask),
                 labels=torch.from_numpy(labels),
                 classes=torch.from_numpy(answers),
+                found=torch.from_numpy(drawn.places[chosen]),
+                cells=torch.from_numpy(cells[chosen]),
             )
 
 
@@ -203,9 +217,10 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
         drawn = draw_all(pictures, seed, progress)
         task = progress.add_task("training", total=steps)
         losses = []
-        for step in fit(model, batches(drawn, config, rng), recipe, steps):
-            losses.append(step.loss)
-            progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-50:]):.3f}")
+        with supervised(model, SUPERVISED, len(CLASSES)) as supervision:
+            for step in fit(model, batches(drawn, config, rng), recipe, steps, loss=supervision.loss):
+                losses.append(step.loss)
+                progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-50:]):.3f}")
     training = Training(
         seed=seed,
         pictures=pictures,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from dualsight.checkpoint.config import parse_config
 from dualsight.learn import demo
@@ -32,13 +33,17 @@ def test_the_demo_batches_hold_pictures_with_their_captions() -> None:
     images = np.zeros((n, 112, 112, 3), np.uint8)
     images[:2] = 255
     captions = [["white"] * demo.CAPTIONS_EACH] * 2 + [["black"] * demo.CAPTIONS_EACH] * (n - 2)
-    drawn = demo.Drawn(images, captions, np.zeros(n, np.int64), np.full(n, ""))
+    places = np.zeros((n, demo.CELLS**2), np.bool_)
+    places[:2, 3] = True
+    drawn = demo.Drawn(images, captions, np.ones(n, np.int64), np.full(n, ""), places)
     batches = demo.batches(drawn, config, np.random.default_rng(0))
     batch = max((next(batches) for _ in range(2)), key=lambda batch: float(batch.pixels.mean()))  # one epoch
     assert len(batch.input_ids) > len(batch.pixels) == demo.BATCH
     assert int(batch.classes.max()) < len(batch.input_ids) - demo.BATCH
     white = batch.pixels.mean((1, 2, 3)) > 0
     assert int(white.sum()) == 2  # the patient's two pictures, together
+    assert batch.found[white].nonzero()[:, 1].tolist() == [3, 3]
+    assert torch.equal(batch.cells, batch.found.long())  # class 1 is the first modality's first finding
     assert len(set(batch.labels[~white].tolist())) == 1
     assert batch.labels[white].unique().item() != batch.labels[~white][0].item()
     top = (1 - np.array(config.preprocessing.mean)) / np.array(config.preprocessing.std)
@@ -49,6 +54,9 @@ def test_a_drawn_chunk_knows_its_classes_and_sides(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(demo, "CHUNK", 12)
     drawn = demo.draw_chunk((12, 1))
     assert drawn.images.shape == (12, 112, 112, 3)
-    for phantom, number, side in zip(draw_pairs(6, 6, size=16), drawn.classes, drawn.sides, strict=True):
+    phantoms = draw_pairs(6, 6, size=112, modalities=demo.TAUGHT)
+    for phantom, number, side, places in zip(phantoms, drawn.classes, drawn.sides, drawn.places, strict=True):
         assert CLASSES[number] == (phantom.modality, phantom.finding)
         assert side == (phantom.side or "")
+        rows, columns = (phantom.mask.nonzero()[i] // 16 for i in (0, 1))
+        assert set(np.flatnonzero(places)) == set((demo.CELLS * rows + columns).tolist())

@@ -3,33 +3,39 @@
 of one acquisition      ─▶ anatomy, positioning and noise tell nothing
 surroundings exchanged  ─▶ nor does what goes with the finding: a stone's shadow, what a mass pushes aside
 surroundings hidden     ─▶ nor does what happens to be elsewhere; a picture without its detail is nothing new
+blurred as a whole      ─▶ and a finding finer than the blur is gone: what is left of it elsewhere tells nothing
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dualsight.learn.phantom.catalogue import Phantom, draw, draw_many
+from dualsight.learn.phantom.base import Modality
+from dualsight.learn.phantom.catalogue import MODALITIES, Phantom, draw, draw_many
 
 HEALTHY = 0.5  # share of the patients with a finding whose second picture has none
 EXCHANGED = 0.5  # of these
-HIDDEN = 0.5  # of all patients
+BLURRED = 0.1  # of all patients
+HIDDEN = 0.5  # of all others
 MARGIN = 0.01  # around a finding, of the side
 CELLS = 8  # a side, of what is hidden or not
-BLURS = (0.04, 0.16)  # standard deviation of what hides, of the side
+BLURS = (0.04, 0.16)  # standard deviation, of the side
 
 
-def draw_pairs(first_patient: int, n: int, *, size: int = 256) -> Iterator[Phantom]:
-    """Two pictures of each of n patients in turn.
+def draw_pairs(
+    first_patient: int, n: int, *, size: int = 256, modalities: Sequence[Modality] = MODALITIES
+) -> Iterator[Phantom]:
+    """Two pictures of each of n patients in turn, of the modalities in turn.
 
     The second lacks the first's finding, or has another one; a quarter of the first are without any.
     """
-    for first in draw_many(first_patient, n, size=size):
+    for first in draw_many(first_patient, n, size=size, modalities=modalities):
         choice = np.random.default_rng([first.patient, 3])
         others = [finding for finding in first.modality.findings if finding != first.finding]
         is_healthy = first.finding is not None and choice.random() < HEALTHY
@@ -37,7 +43,12 @@ def draw_pairs(first_patient: int, n: int, *, size: int = 256) -> Iterator[Phant
         second = draw(first.modality, first.view, other, patient=first.patient, size=size)
         if is_healthy and choice.random() < EXCHANGED:
             first, second = exchanged(first, second)
-        yield from partly_hidden(first, second, choice) if choice.random() < HIDDEN else (first, second)
+        if choice.random() < BLURRED:
+            sigma = choice.uniform(*BLURS)
+            first, second = blurred(first, sigma), blurred(second, sigma)
+        elif choice.random() < HIDDEN:
+            first, second = partly_hidden(first, second, choice)
+        yield from (first, second)
 
 
 def exchanged(found: Phantom, healthy: Phantom) -> tuple[Phantom, Phantom]:
@@ -58,11 +69,23 @@ def partly_hidden(first: Phantom, second: Phantom, choice: np.random.Generator) 
     sigma = side * choice.uniform(*BLURS)
 
     def hide(phantom: Phantom) -> Phantom:
-        pixels = phantom.pixels.astype(np.float32)
-        blurred = ndimage.gaussian_filter(pixels, (sigma, sigma, 0), mode="reflect")
-        return replace(phantom, pixels=np.rint(blurred + shown * (pixels - blurred)).astype(np.uint8))
+        hidden = _blur(phantom.pixels, sigma)
+        return replace(phantom, pixels=np.rint(hidden + shown * (phantom.pixels - hidden)).astype(np.uint8))
 
     return hide(first), hide(second)
+
+
+def blurred(phantom: Phantom, sigma: float) -> Phantom:
+    """Blurred by a part of its side; without its finding where a disk of that area is finer than the blur."""
+    pixels = np.rint(_blur(phantom.pixels, sigma * len(phantom.mask))).astype(np.uint8)
+    if math.sqrt(phantom.mask.mean() / math.pi) >= sigma:
+        return replace(phantom, pixels=pixels)
+    return replace(phantom, pixels=pixels, mask=np.zeros_like(phantom.mask), finding=None, side=None)
+
+
+def _blur(pixels: NDArray[np.uint8], sigma: float) -> NDArray[np.float32]:
+    """[S, S, 3] → the same, sigma in pixels."""
+    return np.asarray(ndimage.gaussian_filter(pixels.astype(np.float32), (sigma, sigma, 0), mode="reflect"))
 
 
 def _near(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ A step's randomness (stochastic depth, LoRA's dropout) is seeded by its number: 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -55,20 +55,32 @@ class Step:
     gradient_norm: float  # before clipping
 
 
+Loss = Callable[[Tensor, Tensor, Tensor, Batch], Tensor]
+"""loss(image embeddings [n, D], text embeddings [n + C, D], logit scale, batch) → a scalar."""
+
+
 class Trainer:
     """A model whose parameters with `requires_grad` are trained in place, step by step.
 
-    towers: the model as `distributed.share` wraps it; None: this process alone.
+    towers: the model as `distributed.share` wraps it; None: this process alone. loss: None for `pair_loss`.
     """
 
     def __init__(
-        self, model: DualEncoder, recipe: Recipe, steps: int, *, seed: int = 0, towers: nn.Module | None = None
+        self,
+        model: DualEncoder,
+        recipe: Recipe,
+        steps: int,
+        *,
+        seed: int = 0,
+        towers: nn.Module | None = None,
+        loss: Loss | None = None,
     ) -> None:
         self.model = model.train()
         self.recipe = recipe
         self.steps = steps
         self.seed = seed
         self.towers = towers or Towers(model)
+        self.loss = loss or pair_loss
         self.done = 0  # steps
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
@@ -133,14 +145,14 @@ class Trainer:
         parts = _parts(batch, math.ceil(len(batch.pixels) / micro))
         if len(parts) == 1:
             images, texts, scale = self._embed(batch, 0)
-            loss = pair_loss(images, texts, scale, batch)
+            loss = self.loss(images, texts, scale, batch)
             loss.backward()
             return mean_of(loss.item(), batch.pixels.device)
         with torch.no_grad():
             embedded = [self._embed(part, number) for number, part in enumerate(parts)]
         images, texts = (torch.cat(rows).requires_grad_() for rows in list(zip(*embedded, strict=True))[:2])
         scale = self.model.logit_scale.detach().clone().requires_grad_()
-        loss = pair_loss(images, texts, scale, batch)
+        loss = self.loss(images, texts, scale, batch)
         gradients = torch.autograd.grad(loss, (images, texts, scale))
         split = [gradient.tensor_split(len(parts)) for gradient in gradients[:2]]
         for number, (part, for_images, for_texts) in enumerate(zip(parts, *split, strict=True)):
@@ -165,12 +177,14 @@ class Trainer:
         return images, texts, scale
 
 
-def fit(model: DualEncoder, batches: Iterable[Batch], recipe: Recipe, steps: int) -> Iterator[Step]:
+def fit(
+    model: DualEncoder, batches: Iterable[Batch], recipe: Recipe, steps: int, *, loss: Loss | None = None
+) -> Iterator[Step]:
     """Trains `model` in place, one yielded `Step` at a time; at the end its weights are their running mean.
 
     `batches` ends the training if it ends before `steps`.
     """
-    trainer = Trainer(model, recipe, steps)
+    trainer = Trainer(model, recipe, steps, loss=loss)
     for _, batch in zip(range(steps), batches, strict=False):
         yield trainer.step(batch)
     with torch.no_grad():
