@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dualsight.image.prepare import Preprocessing
 
 
 class Engine(Protocol):
@@ -30,4 +33,18 @@ class Engine(Protocol):
 
     def encode_texts(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Token ids [B, L] and their mask → embeddings [B, D] of unit length."""
+        ...
+
+
+@runtime_checkable
+class AsyncEngine(Engine, Protocol):
+    """An engine on a device of its own: the processor prepares the next batch meanwhile, and sends bytes."""
+
+    def start_images(
+        self, pictures: Sequence[NDArray[np.uint8]], preprocessing: Preprocessing
+    ) -> Callable[[], NDArray[np.float32]]:
+        """Begins to encode one or more resized pictures [h, w, 3]; what is returned waits for their embeddings [B, D].
+
+        Batches are encoded in the order in which they were begun. The pictures may be changed at once.
+        """
         ...

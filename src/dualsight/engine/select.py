@@ -236,6 +236,10 @@ def _by_torch(checkpoint: Checkpoint, name: str, wanted: str, device: str, compi
         raise EngineError(f"engine {name!r} computes on the processor only", hint="use engine torch")
     if wanted not in _OF_TORCH:
         raise EngineError(f"torch has no precision {wanted!r}", hint=f"one of: {', '.join(_OF_TORCH)}")
+    if device.startswith("cuda") and compiled is None:
+        from dualsight.engine.cuda import cuda_engine
+
+        return Choice(cuda_engine(checkpoint.model, device, _OF_TORCH[wanted]), (f"torch computes on {device}",))
     from dualsight.engine.torch import TorchEngine
 
     engine = TorchEngine(checkpoint.model, device, precision=_OF_TORCH[wanted], compiled=compiled)

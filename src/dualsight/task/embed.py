@@ -6,17 +6,18 @@ image sources ──prepare_ahead──▶ Prepared | Failed ──normalise─�
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.engine.base import Engine
+from dualsight.engine.base import AsyncEngine, Engine
 from dualsight.errors import TextError
 from dualsight.image.frame import FrameMeta
 from dualsight.image.open import Source
@@ -24,10 +25,13 @@ from dualsight.image.prepare import Preprocessing, normalise_all
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
-from dualsight.task.prepared import Failed, Prepared, prepare_ahead
+from dualsight.task.prepared import PATIENCE_S, Failed, Prepared, prepare_ahead
 from dualsight.text.tokenizer import Tokenizer
 
 __all__ = ["Embedded", "Failed", "TextEmbedder", "embed_frames", "embed_prepared"]
+
+DEVICE_PATIENCE_S = 0.2
+"""For an engine on a device of its own, which leaves the processor to the decoders and waits for them soon."""
 
 Vector = NDArray[np.float32]
 T = TypeVar("T")
@@ -62,20 +66,52 @@ def embed_frames(
 
     Pictures are opened ahead of the encoder, by two batches; nothing else is kept. workers: see `prepare_ahead`.
     """
-    with closing(prepare_ahead(images, preprocessing, reading, depth=2 * batch_size, workers=workers)) as prepared:
+    patience_s = DEVICE_PATIENCE_S if isinstance(engine, AsyncEngine) else PATIENCE_S
+    ahead = prepare_ahead(images, preprocessing, reading, depth=2 * batch_size, workers=workers, patience_s=patience_s)
+    with closing(ahead) as prepared:
         yield from embed_prepared(prepared, engine, preprocessing, batch_size=batch_size)
 
 
 def embed_prepared(
     pictures: Iterable[Prepared | Failed], engine: Engine, preprocessing: Preprocessing, *, batch_size: int = 8
 ) -> Iterator[Embedded | Failed]:
-    """Pictures that were opened and resized → their embeddings, in order."""
-    room = np.empty((batch_size, 3, preprocessing.height, preprocessing.width), np.float32)  # for each batch in turn
+    """Pictures that were opened and resized → their embeddings, in order.
+
+    An engine on a device of its own computes one batch while the next is collected.
+    """
+    start, ahead = _start_of(engine, preprocessing, batch_size)
+    begun: deque[tuple[list[Prepared | Failed], Callable[[], Vector]]] = deque()
     for batch in _batches(pictures, batch_size):
         resized = [item.resized for item in batch if isinstance(item, Prepared)]
-        vectors = iter(engine.encode_images(normalise_all(resized, preprocessing, room)) if resized else ())
-        for item in batch:
-            yield item if isinstance(item, Failed) else _embedded(item, next(vectors))
+        begun.append((batch, start(resized) if resized else _nothing))
+        if len(begun) > ahead:
+            yield from _finished(*begun.popleft())
+    for batch, wait in begun:
+        yield from _finished(batch, wait)
+
+
+def _start_of(
+    engine: Engine, preprocessing: Preprocessing, batch_size: int
+) -> tuple[Callable[[list[NDArray[np.uint8]]], Callable[[], Vector]], int]:
+    """How a batch's resized pictures are begun, and how many batches are begun ahead of the one that is waited for."""
+    if isinstance(engine, AsyncEngine):
+        return partial(engine.start_images, preprocessing=preprocessing), 1
+    room = np.empty((batch_size, 3, preprocessing.height, preprocessing.width), np.float32)  # for each batch in turn
+
+    def start(resized: list[NDArray[np.uint8]]) -> Callable[[], Vector]:
+        return partial(engine.encode_images, normalise_all(resized, preprocessing, room))
+
+    return start, 0
+
+
+def _nothing() -> Vector:
+    return np.empty((0, 0), np.float32)
+
+
+def _finished(batch: list[Prepared | Failed], wait: Callable[[], Vector]) -> Iterator[Embedded | Failed]:
+    vectors = iter(wait())
+    for item in batch:
+        yield item if isinstance(item, Failed) else _embedded(item, next(vectors))
 
 
 def _embedded(picture: Prepared, vector: Vector) -> Embedded:

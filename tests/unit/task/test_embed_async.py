@@ -1,0 +1,91 @@
+"""An engine on a device of its own: it is given a batch before the last one is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dualsight.engine.base import AsyncEngine
+from dualsight.errors import UnreadableImage
+from dualsight.image.frame import FrameMeta
+from dualsight.image.prepare import Preprocessing
+from dualsight.task.embed import Embedded, embed_prepared
+from dualsight.task.prepared import Failed, Prepared
+
+SIZE = Preprocessing(height=2, width=2, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+class Device:
+    """Gives each picture its first byte; writes down what it is asked for."""
+
+    name, precision = "device", "bfloat16"
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        raise AssertionError("bytes are sent")
+
+    def encode_texts(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def start_images(
+        self, pictures: Sequence[NDArray[np.uint8]], preprocessing: Preprocessing
+    ) -> Callable[[], NDArray[np.float32]]:
+        assert preprocessing is SIZE
+        firsts = np.array([picture[0, 0, 0] for picture in pictures], np.float32)
+        self.log.append(f"start {firsts[0]:.0f}")
+
+        def wait() -> NDArray[np.float32]:
+            self.log.append(f"wait {firsts[0]:.0f}")
+            return firsts[:, None]
+
+        return wait
+
+
+def pictures(n: int, bad: Sequence[int] = ()) -> Iterator[Prepared | Failed]:
+    for i in range(n):
+        if i in bad:
+            yield Failed(index=i, source=str(i), error=UnreadableImage("broken", source=str(i)))
+            continue
+        resized = np.full((2, 2, 3), i, np.uint8)
+        yield Prepared(index=i, source=str(i), frame_index=0, n_frames=1, meta=FrameMeta(), resized=resized)
+
+
+@pytest.mark.parametrize("bad", [(), (1,), (2, 3), tuple(range(7))])
+def test_results_are_in_order_and_failures_in_their_places(bad: tuple[int, ...]) -> None:
+    device = Device()
+    assert isinstance(device, AsyncEngine)
+    results = list(embed_prepared(pictures(7, bad), device, SIZE, batch_size=2))
+    assert [result.index for result in results] == list(range(7))
+    assert [result.index for result in results if isinstance(result, Failed)] == list(bad)
+    assert all(result.vector == [result.index] for result in results if isinstance(result, Embedded))
+
+
+def test_a_batch_is_begun_before_the_last_one_is_waited_for() -> None:
+    device = Device()
+    list(embed_prepared(pictures(5), device, SIZE, batch_size=2))
+    assert device.log == ["start 0", "start 2", "wait 0", "start 4", "wait 2", "wait 4"]
+
+
+def test_what_the_device_raises_comes_in_its_batch_s_place() -> None:
+    class Broken(Device):
+        def start_images(
+            self, pictures: Sequence[NDArray[np.uint8]], preprocessing: Preprocessing
+        ) -> Callable[[], NDArray[np.float32]]:
+            wait = super().start_images(pictures, preprocessing)
+
+            def waited() -> NDArray[np.float32]:
+                if pictures[0][0, 0, 0] == 2:
+                    raise RuntimeError("out of memory")
+                return wait()
+
+            return waited
+
+    results = embed_prepared(pictures(6), Broken(), SIZE, batch_size=2)
+    assert [next(results).index, next(results).index] == [0, 1]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        next(results)
