@@ -6,12 +6,13 @@ image sources ──prepare_ahead──▶ Prepared | Failed ──normalise─�
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import cycle, islice
 from typing import TypeVar
 
 import numpy as np
@@ -34,6 +35,8 @@ DEVICE_PATIENCE_S = 0.2
 """For an engine on a device of its own, which leaves the processor to the decoders and waits for them soon."""
 
 Vector = NDArray[np.float32]
+Start = Callable[[Sequence[NDArray[np.uint8]]], Callable[[], Vector]]
+"""Begins to encode resized pictures [h, w, 3]; what it returns waits for their vectors [B, D]."""
 T = TypeVar("T")
 
 
@@ -77,39 +80,49 @@ def embed_prepared(
 ) -> Iterator[Embedded | Failed]:
     """Pictures that were opened and resized → their embeddings, in order.
 
-    An engine on a device of its own computes one batch while the next is collected.
+    One batch is computed while the next is collected. Raises what `pictures` and the engine raise, after the batches
+    before it.
     """
-    start, ahead = _start_of(engine, preprocessing, batch_size)
-    begun: deque[tuple[list[Prepared | Failed], Callable[[], Vector]]] = deque()
-    for batch in _batches(pictures, batch_size):
-        resized = [item.resized for item in batch if isinstance(item, Prepared)]
-        begun.append((batch, start(resized) if resized else _nothing))
-        if len(begun) > ahead:
-            yield from _finished(*begun.popleft())
-    for batch, wait in begun:
-        yield from _finished(batch, wait)
+    batches = _batches(pictures, batch_size)
+    before: Iterator[Embedded | Failed] = iter(())  # results of the batch that is computed
+    with _starting(engine, preprocessing, batch_size) as start:
+        while True:
+            try:
+                batch = next(batches, None)
+                begun = None if batch is None else _begin(batch, start)
+            except Exception:
+                yield from before
+                raise
+            yield from before
+            if begun is None:
+                return
+            before = begun
 
 
-def _start_of(
-    engine: Engine, preprocessing: Preprocessing, batch_size: int
-) -> tuple[Callable[[list[NDArray[np.uint8]]], Callable[[], Vector]], int]:
-    """How a batch's resized pictures are begun, and how many batches are begun ahead of the one that is waited for."""
+@contextmanager
+def _starting(engine: Engine, preprocessing: Preprocessing, batch_size: int) -> Iterator[Start]:
+    """How pictures are begun. A processor's engine computes in a thread: Python's lock is free meanwhile."""
     if isinstance(engine, AsyncEngine):
-        return partial(engine.start_images, preprocessing=preprocessing), 1
-    room = np.empty((batch_size, 3, preprocessing.height, preprocessing.width), np.float32)  # for each batch in turn
+        yield partial(engine.start_images, preprocessing=preprocessing)
+        return
+    shape = (batch_size, 3, preprocessing.height, preprocessing.width)
+    rooms = cycle([np.empty(shape, np.float32), np.empty(shape, np.float32)])  # one is computed, one is filled
+    with ThreadPoolExecutor(1, "dualsight-encoder") as thread:
 
-    def start(resized: list[NDArray[np.uint8]]) -> Callable[[], Vector]:
-        return partial(engine.encode_images, normalise_all(resized, preprocessing, room))
+        def start(resized: Sequence[NDArray[np.uint8]]) -> Callable[[], Vector]:
+            return thread.submit(engine.encode_images, normalise_all(resized, preprocessing, next(rooms))).result
 
-    return start, 0
-
-
-def _nothing() -> Vector:
-    return np.empty((0, 0), np.float32)
+        yield start
 
 
-def _finished(batch: list[Prepared | Failed], wait: Callable[[], Vector]) -> Iterator[Embedded | Failed]:
-    vectors = iter(wait())
+def _begin(batch: list[Prepared | Failed], start: Start) -> Iterator[Embedded | Failed]:
+    """A batch's results; they are waited for when the first is asked for."""
+    resized = [item.resized for item in batch if isinstance(item, Prepared)]
+    return _finished(batch, start(resized) if resized else None)
+
+
+def _finished(batch: list[Prepared | Failed], wait: Callable[[], Vector] | None) -> Iterator[Embedded | Failed]:
+    vectors = iter(() if wait is None else wait())
     for item in batch:
         yield item if isinstance(item, Failed) else _embedded(item, next(vectors))
 

@@ -1,7 +1,8 @@
-"""An engine on a device of its own: it is given a batch before the last one is waited for."""
+"""A batch is begun before the last one is waited for, on a device of its own and on the processor."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -88,4 +89,48 @@ def test_what_the_device_raises_comes_in_its_batch_s_place() -> None:
     results = embed_prepared(pictures(6), Broken(), SIZE, batch_size=2)
     assert [next(results).index, next(results).index] == [0, 1]
     with pytest.raises(RuntimeError, match="out of memory"):
+        next(results)
+
+
+class Processor:
+    """Gives each picture its first number; waits, while it computes, until `collected` is set."""
+
+    name, precision = "processor", "float32"
+
+    def __init__(self) -> None:
+        self.collected = threading.Event()
+
+    def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        assert self.collected.wait(10), "nothing was collected meanwhile"
+        return np.rint(255 * pixels[:, :1, 0, 0])
+
+    def encode_texts(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+
+def test_the_next_batch_is_collected_while_a_processor_computes() -> None:
+    engine = Processor()
+
+    def watched() -> Iterator[Prepared | Failed]:
+        for picture in pictures(7):
+            if picture.index == 3:
+                engine.collected.set()
+            yield picture
+
+    results = list(embed_prepared(watched(), engine, SIZE, batch_size=2))
+    assert [float(result.vector[0]) for result in results if isinstance(result, Embedded)] == list(range(7))
+
+
+@pytest.mark.parametrize("engine", [Device(), Processor()], ids=lambda engine: engine.name)
+def test_what_the_pictures_raise_comes_after_the_batches_before_it(engine: Device | Processor) -> None:
+    if isinstance(engine, Processor):
+        engine.collected.set()
+
+    def broken() -> Iterator[Prepared | Failed]:
+        yield from pictures(4)
+        raise RuntimeError("no more")
+
+    results = embed_prepared(broken(), engine, SIZE, batch_size=2)
+    assert [next(results).index for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(RuntimeError, match="no more"):
         next(results)

@@ -11,6 +11,7 @@ from dualsight.interface.cli.deidentify import Deidentify, hide_results, read_ke
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
+    Device,
     Engine,
     Images,
     ModelName,
@@ -67,6 +68,7 @@ def classify(
     model: ModelName = "demo",
     engine: Engine = "auto",
     precision: Precision = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -83,7 +85,7 @@ def classify(
     images = narrow_sources(images, study, series)
     templates = tuple(template or ("{label}",))
     chosen = read_chosen(thresholds)
-    encoder = open_model(model, engine, precision)
+    encoder = open_model(model, engine, precision, device)
     if chosen is not None:
         chosen.check(encoder.fingerprint, names, templates, multilabel)
 

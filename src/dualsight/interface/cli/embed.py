@@ -12,6 +12,7 @@ from dualsight.interface.cli.deidentify import Deidentify, hide_results, read_ke
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     AsJson,
+    Device,
     Engine,
     Images,
     ModelName,
@@ -62,6 +63,7 @@ def embed(
     model: ModelName = "demo",
     engine: Engine = "auto",
     precision: Precision = None,
+    device: Device = "cpu",
     batch_size: Annotated[
         str,
         typer.Option(
@@ -82,7 +84,7 @@ def embed(
     reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
     key = read_key_if(deidentify)
     images = narrow_sources(images, study, series)
-    encoder = open_model(model, engine, precision)
+    encoder = open_model(model, engine, precision, device)
 
     import numpy as np
 

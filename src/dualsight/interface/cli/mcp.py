@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualsight.interface.cli.cores import share_cores
-from dualsight.interface.cli.options import Engine, ModelName, Precision, open_model
+from dualsight.interface.cli.options import Device, Engine, ModelName, Precision, open_model
 from dualsight.interface.cli.stderr import show_line
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def mcp(
     model: ModelName = "demo",
     engine: Engine = "auto",
     precision: Precision = None,
+    device: Device = "cpu",
 ) -> None:
     """Tools for agents, by the Model Context Protocol: classify, embed, explain and find files below the folders given.
 
@@ -70,7 +71,7 @@ def mcp(
 
     roots = Roots(root or [])
     heads = _load_heads(files)
-    encoder = open_model(model, engine, precision)
+    encoder = open_model(model, engine, precision, device)
     opened = None if index is None else Index.open(index, model=encoder)
     searching = () if opened is None else IndexTools(opened, roots).tools
     pictures = PictureTools(encoder, roots, heads, opened)

@@ -40,6 +40,9 @@ Precision = Annotated[
         show_default=False,
     ),
 ]
+Device = Annotated[
+    str, typer.Option(metavar="cpu|cuda|cuda:N|mps", help="where pictures are computed; on others than cpu, by torch")
+]
 WindowName = Annotated[
     str,
     typer.Option(
@@ -90,12 +93,13 @@ def open_model(
     where: str,
     engine: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto",
     precision: Literal["exact", "fast", "float32", "bfloat16", "int8"] | None = None,
+    device: str = "cpu",
 ) -> Model:
     """The model, after saying on stderr what its users must know."""
     with waiting(f"loading {where}"):
         from dualsight.task.model import load
 
-        model = load(where, engine=engine, precision=precision)
+        model = load(where, engine=engine, precision=precision, device=device)
     if model.notice:
         show_line(model.notice)
     return model

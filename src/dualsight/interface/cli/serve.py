@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dualsight.interface.cli.cores import share_cores
-from dualsight.interface.cli.options import Engine, ModelName, Precision
+from dualsight.interface.cli.options import Device, Engine, ModelName, Precision
 from dualsight.interface.cli.ui import need_page
 
 commands = typer.Typer(no_args_is_help=True, help="Keys of `dualsight serve`: names and hashes in a file.")
@@ -20,6 +21,7 @@ def serve(
     model: ModelName = "demo",
     engine: Engine = "auto",
     precision: Precision = None,
+    device: Device = "cpu",
     host: Annotated[str, typer.Option(help="beyond this machine a key file is needed")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
     adapter: Annotated[Path | None, typer.Option(metavar="FILE", help="/score classifies with it")] = None,
@@ -67,6 +69,7 @@ def serve(
         model=model,
         engine=engine,
         precision=precision,
+        device=device,
         adapter=adapter,
         keys=keys,
         local_only=is_loopback(host) and keys is None,
@@ -142,10 +145,8 @@ def _write(file: Path, hashes: dict[str, str]) -> None:
 def need_server() -> None:
     """Raises MissingExtra where the server's libraries are not installed."""
     try:
-        import fastapi  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import python_multipart  # noqa: F401
-        import uvicorn  # noqa: F401
+        for library in ("fastapi", "prometheus_client", "python_multipart", "uvicorn"):
+            import_module(library)
     except ImportError as error:
         from dualsight.errors import MissingExtra
 

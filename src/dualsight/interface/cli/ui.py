@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dualsight.interface.cli.cores import share_cores
-from dualsight.interface.cli.options import Engine, ModelName, Precision
+from dualsight.interface.cli.options import Device, Engine, ModelName, Precision
 from dualsight.interface.cli.stderr import show_line
 
 
@@ -22,6 +23,7 @@ def ui(
     max_file_mb: Annotated[int, typer.Option("--max-file-mb", min=1, max=2048, help="of a file that is dropped")] = 64,
     engine: Engine = "auto",
     precision: Precision = None,
+    device: Device = "cpu",
 ) -> None:
     """Open a page on this machine: classify, compare, search and look inside, without code. Never a diagnosis.
 
@@ -39,7 +41,9 @@ def ui(
     from dualsight.interface.http.run import Place, check, serve
 
     limits = ServerLimits(body_bytes=max_file_mb << 20, bodies_bytes=max(512, 4 * max_file_mb) << 20)
-    settings = Settings(model=model, engine=engine, precision=precision, page=True, index=index, limits=limits)
+    settings = Settings(
+        model=model, engine=engine, precision=precision, device=device, page=True, index=index, limits=limits
+    )
     place = Place(port=port)
     check(place, settings, insecure=False)
     if port:
@@ -50,10 +54,8 @@ def ui(
 def need_page() -> None:
     """Raises MissingExtra where the page's libraries are not installed."""
     try:
-        import fastapi  # noqa: F401
-        import gradio  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
+        for library in ("fastapi", "gradio", "prometheus_client", "uvicorn"):
+            import_module(library)
     except ImportError as error:
         from dualsight.errors import MissingExtra
 

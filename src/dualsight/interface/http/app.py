@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,7 @@ class Settings:
     model: str = "demo"
     engine: EngineName = "auto"
     precision: Precision | None = None
+    device: str = "cpu"
     adapter: Path | None = None  # with one, /score classifies
     keys: Path | None = None
     local_only: bool = True  # answers only to a Host that means this machine
@@ -64,7 +65,7 @@ class Settings:
 
 def load_all(settings: Settings) -> tuple[Model, Adapter | None]:
     """The model, and the adapter where there is one. Raises DualsightError where they cannot be used together."""
-    model = load(settings.model, engine=settings.engine, precision=settings.precision)
+    model = load(settings.model, engine=settings.engine, precision=settings.precision, device=settings.device)
     if settings.adapter is None:
         return model, None
     from dualsight.learn.adapt.file import load_adapter
@@ -116,7 +117,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _life(settings: Settings, metrics: Metrics) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[None]:
+    async def life(app: FastAPI) -> AsyncGenerator[None, None]:
         """Loads and warms up before the first connection is taken; a worker that starts is never asked too early."""
         if settings.torch_threads is not None:
             import torch

@@ -96,3 +96,20 @@ def test_what_cannot_be_chosen_is_a_wrong_command_line(
     result = run(*command, source, *narrowed)
     assert result.exit_code == 2
     assert said in result.stderr and "hunter2" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("embed", "samples/real", "-o", "x.npz"),
+        ("classify", "samples/real", "--labels", "a,b"),
+        ("serve",),
+        ("ui",),
+        ("mcp",),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_device_that_there_is_not(run: Callable[..., Result], command: tuple[str, ...]) -> None:
+    result = run(*command, "--device", "nonsense")
+    assert result.exit_code == 1
+    assert "no device 'nonsense'" in result.stderr and "cuda" in result.stderr
