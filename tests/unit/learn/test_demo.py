@@ -8,23 +8,8 @@ import torch
 
 from dualsight.checkpoint.config import parse_config
 from dualsight.learn import demo
-from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw, draw_many
 from dualsight.learn.phantom.pairs import draw_pairs
 from dualsight.learn.phantom.questions import CLASSES
-
-
-def test_phantoms_are_their_numbers() -> None:
-    for modality in MODALITIES:
-        first = draw(modality, modality.views[0], modality.findings[0], patient=HELD_OUT, size=64)
-        again = draw(modality, modality.views[0], modality.findings[0], patient=HELD_OUT, size=64)
-        assert np.array_equal(first.pixels, again.pixels)
-        assert first.pixels.shape == (64, 64, 3)
-        assert first.box is not None
-        left, top, right, bottom = first.box
-        assert first.mask[top:bottom, left:right].sum() == first.mask.sum()
-    drawn = list(draw_many(5, 20, size=64))
-    assert [p.modality for p in drawn[:10]] == list(MODALITIES)
-    assert {p.finding is None for p in drawn} == {True, False}
 
 
 def test_the_demo_batches_hold_pictures_with_their_captions() -> None:

@@ -24,43 +24,12 @@ def anatomy(seed: int) -> abdomen.Slice:
     return s
 
 
-@pytest.mark.parametrize("finding", [None, *ABDOMEN.findings])
-def test_same_generators_same_picture(finding: str | None) -> None:
-    one, two = draw(3, finding), draw(3, finding)
-    np.testing.assert_array_equal(one.pixels, two.pixels)
-    np.testing.assert_array_equal(one.mask, two.mask)
-    assert one.side == two.side
-
-
-@pytest.mark.parametrize("size", [64, 128, 200])
-def test_pixels_and_mask_have_the_size_asked_for(size: int) -> None:
-    drawing = draw(0, "ascites", size)
-    assert drawing.pixels.shape == drawing.mask.shape == (size, size)
-    assert drawing.pixels.dtype == np.uint8
-    assert drawing.mask.dtype == np.bool_
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_mask_is_empty_without_a_finding_and_only_then(seed: int) -> None:
-    assert not draw(seed, None).mask.any()
-    for finding in ABDOMEN.findings:
-        assert draw(seed, finding).mask.sum() >= 5, finding
-
-
 @pytest.mark.parametrize("finding", ["renal cyst", "kidney stone", "hydronephrosis"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_left_of_the_patient_is_at_image_right(finding: str, seed: int) -> None:
     drawing = draw(seed, finding)
     middle = np.nonzero(drawing.mask)[1].mean()
     assert drawing.side == ("left" if middle > 64 else "right")
-
-
-@pytest.mark.parametrize("finding", ABDOMEN.findings)
-@pytest.mark.parametrize("seed", SEEDS)
-def test_finding_changes_the_picture_where_the_mask_is(finding: str, seed: int) -> None:
-    normal, found = draw(seed, None), draw(seed, finding)
-    change = np.abs(found.pixels.astype(float) - normal.pixels)
-    assert change[found.mask].mean() > 3 * change[~found.mask].mean()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -9,7 +9,6 @@ from dualsight.learn.phantom.optics import Pose
 from dualsight.learn.phantom.retina import Scene, retina
 
 (MODALITY,) = MODALITIES
-EVERY = (None, *MODALITY.findings)
 
 
 def draw(patient: int, acquisition: int, finding: str | None, view: str = "right eye", size: int = 96):
@@ -25,34 +24,6 @@ def scene(seed: int, size: int = 128, mirror: bool = False) -> Scene:
 
 def healthy(at: Scene) -> Lesion:
     return Lesion(mask=np.zeros(at.u.shape, np.bool_))
-
-
-@pytest.mark.parametrize("finding", EVERY)
-@pytest.mark.parametrize("size", [64, 96, 200])
-def test_a_drawing_is_what_it_should_be(finding: str | None, size: int) -> None:
-    drawing = draw(1, 2, finding, size=size)
-    assert drawing.pixels.shape == (size, size, 3) and drawing.pixels.dtype == np.uint8
-    assert drawing.mask.shape == (size, size) and drawing.mask.dtype == np.bool_
-    assert drawing.mask.any() == (finding is not None)
-    assert drawing.side == (None if finding is None else "right")
-
-
-@pytest.mark.parametrize("finding", EVERY)
-def test_the_same_generators_draw_the_same(finding: str | None) -> None:
-    first, again = draw(3, 4, finding), draw(3, 4, finding)
-    np.testing.assert_array_equal(first.pixels, again.pixels)
-    np.testing.assert_array_equal(first.mask, again.mask)
-    assert (draw(3, 5, finding).pixels != first.pixels).any()
-    assert (draw(6, 4, finding).pixels != first.pixels).any()
-
-
-@pytest.mark.parametrize("finding", MODALITY.findings)
-def test_a_finding_changes_the_picture_where_its_mask_is(finding: str) -> None:
-    with_it, without = draw(7, 8, finding), draw(7, 8, None)
-    change = np.abs(with_it.pixels.astype(float) - without.pixels).mean(axis=2)
-    near = with_it.mask
-    assert change[near].mean() > 12
-    assert change[near].mean() > 4 * change[~near].mean()
 
 
 def test_eyes_mirror_each_other() -> None:

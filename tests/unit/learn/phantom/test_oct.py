@@ -23,25 +23,6 @@ def scan(patient: int, finding: str | None = None) -> tuple[macula.Retina, macul
 
 
 @pytest.mark.parametrize("finding", (None, *MODALITY.findings))
-def test_the_same_generators_give_the_same_picture(finding: str | None) -> None:
-    one, two = drawn(3, finding), drawn(3, finding)
-    assert one.pixels.dtype == np.uint8 and one.mask.dtype == np.bool_
-    assert one.pixels.shape == one.mask.shape == (96, 96)
-    assert np.array_equal(one.pixels, two.pixels) and np.array_equal(one.mask, two.mask)
-    assert one.side is None
-    assert one.mask.any() == (finding is not None)
-    assert one.mask.mean() < 0.35
-
-
-@pytest.mark.parametrize("finding", MODALITY.findings)
-def test_a_finding_leaves_the_generators_as_they_were(finding: str) -> None:
-    patient, other = np.random.default_rng(5), np.random.default_rng(5)
-    oct.draw(patient, np.random.default_rng(1), "", finding, 64)
-    oct.draw(other, np.random.default_rng(1), "", None, 64)
-    assert patient.random() == other.random()
-
-
-@pytest.mark.parametrize("finding", (None, *MODALITY.findings))
 def test_layers_keep_their_order(finding: str | None) -> None:
     for patient in range(8):
         _, stack = scan(patient, finding)

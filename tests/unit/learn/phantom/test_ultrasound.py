@@ -26,30 +26,6 @@ def below(mask: np.ndarray, rows: int) -> np.ndarray:
     return region & ~mask
 
 
-@pytest.mark.parametrize("finding", (None, *MODALITY.findings))
-def test_the_same_generators_give_the_same_picture(finding: str | None) -> None:
-    one, two = drawn(3, finding), drawn(3, finding)
-    assert one.pixels.dtype == np.uint8 and one.mask.dtype == np.bool_
-    assert one.pixels.shape == one.mask.shape == (96, 96)
-    assert np.array_equal(one.pixels, two.pixels) and np.array_equal(one.mask, two.mask)
-    assert one.side is None
-
-
-@pytest.mark.parametrize("finding", MODALITY.findings)
-def test_every_patient_has_the_finding_in_sight(finding: str) -> None:
-    for patient in range(15):
-        assert drawn(patient, finding, acquisition=patient).mask.sum() >= 4
-    assert not drawn(0, None).mask.any()
-
-
-@pytest.mark.parametrize("finding", MODALITY.findings)
-def test_a_finding_leaves_the_generators_as_they_were(finding: str) -> None:
-    patient, other = np.random.default_rng(5), np.random.default_rng(5)
-    ultrasound.draw(patient, np.random.default_rng(1), "", finding, 64)
-    ultrasound.draw(other, np.random.default_rng(1), "", None, 64)
-    assert patient.random() == other.random()
-
-
 def test_outside_the_sector_is_black() -> None:
     pixels = drawn(1, None).pixels
     assert not pixels[:25, :8].any() and not pixels[:25, -8:].any()

@@ -14,45 +14,12 @@ def draw(seed: int, finding: str | None, view: str = "posteroanterior", size: in
     return xray.CHEST.draw(np.random.default_rng(seed), np.random.default_rng(shot), view, finding, size)
 
 
-@pytest.mark.parametrize("finding", [None, *xray.FINDINGS])
-@pytest.mark.parametrize("view", xray.CHEST.views)
-def test_same_generators_same_picture(finding: str | None, view: str) -> None:
-    one, two = draw(3, finding, view), draw(3, finding, view)
-    np.testing.assert_array_equal(one.pixels, two.pixels)
-    np.testing.assert_array_equal(one.mask, two.mask)
-    assert one.side == two.side
-
-
-@pytest.mark.parametrize("size", [64, 128, 200])
-def test_pixels_and_mask_have_the_size_asked_for(size: int) -> None:
-    drawing = draw(0, "pneumonia", size=size)
-    assert drawing.pixels.shape == drawing.mask.shape == (size, size)
-    assert drawing.pixels.dtype == np.uint8
-    assert drawing.mask.dtype == np.bool_
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_mask_is_empty_without_a_finding_and_only_then(seed: int) -> None:
-    assert not draw(seed, None).mask.any()
-    assert draw(seed, None).side is None
-    for finding in xray.FINDINGS:
-        assert draw(seed, finding).mask.sum() > 25, finding
-
-
 @pytest.mark.parametrize("finding", LATERAL)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_left_of_the_patient_is_at_image_right(finding: str, seed: int) -> None:
     drawing = draw(seed, finding)
     middle = np.nonzero(drawing.mask)[1].mean()
     assert drawing.side == ("left" if middle > 64 else "right")
-
-
-@pytest.mark.parametrize("finding", ["pneumonia", "pleural effusion", "lung nodule", "cardiomegaly", "support devices"])
-@pytest.mark.parametrize("seed", SEEDS)
-def test_finding_changes_the_picture_where_the_mask_is(finding: str, seed: int) -> None:
-    normal, found = draw(seed, None), draw(seed, finding)
-    change = np.abs(found.pixels.astype(float) - normal.pixels)
-    assert change[found.mask].mean() > 4 * change[~found.mask].mean()
 
 
 @pytest.mark.parametrize("finding", ["pneumonia", "pleural effusion", "lung nodule", "atelectasis"])
