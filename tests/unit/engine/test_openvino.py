@@ -62,7 +62,18 @@ def test_bfloat16_keeps_the_cosine(demo: Checkpoint) -> None:
             engine_of(demo, "bfloat16")
         return
     reduced = engine_of(demo, "bfloat16").encode_images(pixels)
-    assert ((reduced * TorchEngine(demo.model).encode_images(pixels)).sum(1) >= 0.999).all()
+    assert ((reduced * TorchEngine(demo.model).encode_images(pixels)).sum(1) >= 0.9999).all()
+
+
+def test_the_first_stage_stays_in_float32(demo: Checkpoint) -> None:
+    if not module.has_bfloat16():
+        pytest.skip("this processor has no bfloat16: all stages stay in float32")
+    ops = engine_of(demo, "bfloat16")._compiled.get_runtime_model().get_ordered_ops()
+    facts = [op.get_rt_info() for op in ops]
+    found = [
+        str(fact["runtimePrecision"].value) for fact in facts if str(fact["layerType"].value) == "Convolution"
+    ]  # a stage's embedding, then four depthwise ones for each of its 1, 1, 2, 1 pairs
+    assert found == ["f32"] * 5 + ["bf16"] * (5 + 9 + 5)
 
 
 def test_texts_are_torchs_own(demo: Checkpoint) -> None:
