@@ -41,9 +41,9 @@ class MultiScale:
     """
 
     samples: int = 32
-    stages: tuple[int, ...] = (0, 2, 3)
+    stages: tuple[int, ...] = (0, 3)
     shift: float = 0.07
-    smooth: float = 0.03
+    smooth: float = 0.04
     seed: int = 0
 
     def __call__(self, model: Model, pixels: NDArray[np.float32], direction: Vector) -> Heat:
@@ -97,7 +97,7 @@ def shares(dual: DualEncoder, x: Tensor, b: Tensor, way: Tensor, target: Tensor,
     with torch.no_grad():
         change = [end - start for end, start in zip(tokens_of(dual, x), tokens_of(dual, b), strict=True)]
     between = stage_gradients(dual, b + way.view(-1, 1, 1, 1) * (x - b), target)
-    maps = []
+    maps: list[Tensor] = []
     for stage in stages:
         grid = between[stage].grid
         values = (change[stage] * between[stage].gradient).sum(-1).unflatten(1, grid)[:, None]  # [B, 1, h, w]
