@@ -12,7 +12,7 @@ from PIL import Image
 
 from dualsight.errors import ConfigError, ImageTooLarge, UnsupportedImage
 from dualsight.image.frame import Frame
-from dualsight.image.prepare import Preprocessing, normalise, prepare, resize
+from dualsight.image.prepare import Preprocessing, crop_geometry, normalise, normalise_all, prepare, resize
 from golden import HERE, SEED, Golden, recipe
 
 IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -87,6 +87,45 @@ def test_pixels_are_put_where_they_are_wanted() -> None:
     assert np.isnan(room[0]).all()
 
 
+def test_a_grey_picture_is_put_where_it_is_wanted() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (9, 9, 1), np.uint8)
+    grey = resize(values.repeat(3, 2), Preprocessing(height=5, width=4, **IMAGENET))
+    expected = normalise(np.ascontiguousarray(grey), OFFICIAL)  # as if it were coloured
+    room = np.full((3, 5, 4), np.nan, np.float32)
+    assert normalise(grey, OFFICIAL, out=room) is room
+    np.testing.assert_array_equal(room, expected)
+    np.testing.assert_array_equal(normalise(grey, OFFICIAL), expected)
+
+
+def test_pixels_are_float32_a_channel_after_another() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (5, 4, 3), np.uint8)
+    pixels = normalise(rgb, OFFICIAL)
+    assert pixels.dtype == np.float32 and pixels.flags.c_contiguous
+    by_hand = (rgb / 255 - np.array(IMAGENET["mean"])) / np.array(IMAGENET["std"])
+    np.testing.assert_allclose(pixels, by_hand.transpose(2, 0, 1), atol=1e-6, rtol=0)  # float32
+
+
+def test_many_pictures_take_the_first_places_of_a_room() -> None:
+    pictures = list(np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), np.uint8))
+    room = np.full((3, 3, 5, 4), np.nan, np.float32)
+    places = normalise_all(pictures, OFFICIAL, room)
+    assert places.shape == (2, 3, 5, 4) and np.shares_memory(places, room)
+    np.testing.assert_array_equal(room[:2], [normalise(picture, OFFICIAL) for picture in pictures])
+    assert np.isnan(room[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"),
+    [(1000, 500, (1024, 512, 288, 32)), (500, 1000, (512, 1024, 32, 288)), (64, 64, (512, 512, 32, 32))],
+)
+def test_the_centre_of_a_picture(width: int, height: int, expected: tuple[int, int, int, int]) -> None:
+    assert crop_geometry(width, height, 448) == expected
+
+
+def test_the_longer_side_is_rounded_down() -> None:
+    assert crop_geometry(300, 301, 224)[:2] == crop_geometry(301, 300, 224)[:2] == (256, 256)  # and not 256.85
+
+
 def test_height_and_width_are_not_exchanged() -> None:
     preprocessing = Preprocessing(height=10, width=20, **IMAGENET)
     assert resize(np.zeros((30, 30, 3), np.uint8), preprocessing).shape == (10, 20, 3)
@@ -105,27 +144,33 @@ def test_interpolation_is_the_one_asked_for() -> None:
     [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
 )
 def test_only_rgb_bytes_are_resized(wrong: NDArray[Any]) -> None:
-    with pytest.raises(UnsupportedImage, match=r"scan\.png: .* is not uint8"):
+    with pytest.raises(UnsupportedImage, match=r"^scan\.png: .* is not uint8"):
         resize(wrong, OFFICIAL, source="scan.png")
+    with pytest.raises(UnsupportedImage, match=r"^image: .* is not uint8"):
+        resize(wrong, OFFICIAL)
+    with pytest.raises(UnsupportedImage, match=r"^scan\.png: .* is not uint8"):
+        prepare(Frame(pixels=wrong, source="scan.png"), OFFICIAL)
 
 
 def test_a_hairline_is_not_enlarged_to_gigabytes_for_its_centre() -> None:
     crop = Preprocessing(height=480, width=480, center_crop=True, **IMAGENET)
-    with pytest.raises(ImageTooLarge, match="too narrow"):
-        resize(np.zeros((1, 100_000, 3), np.uint8), crop)
+    with pytest.raises(ImageTooLarge, match=r"^line\.png: 1 × 100000 pixels are too narrow for a centre crop of 480$"):
+        resize(np.zeros((1, 100_000, 3), np.uint8), crop, source="line.png")
     assert resize(np.zeros((1, 100_000, 3), np.uint8), OFFICIAL).shape == (480, 480, 3)
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "message"),
     [
-        {"height": 0},
-        {"interpolation": "hamming"},
-        {"std": (0.2, 0.2, 0.0)},
-        {"mean": (0.5, 0.5)},
-        {"width": 240, "center_crop": True},
+        ({"height": 0}, "image size 0 × 480: both sides must be positive"),
+        ({"width": 0}, "image size 480 × 0: both sides must be positive"),
+        ({"interpolation": "hamming"}, "interpolation `hamming`: one of nearest, bilinear, bicubic, lanczos"),
+        ({"std": (0.2, 0.2, 0.0)}, "three each, std above 0"),
+        ({"mean": (0.5, 0.5)}, "three each, std above 0"),
+        ({"std": (0.5, 0.5)}, "three each, std above 0"),
+        ({"width": 240, "center_crop": True}, "a centre crop is square, and the image size is 480 × 240"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
+def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         Preprocessing(**{"height": 480, "width": 480, **IMAGENET, **wrong})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -23,6 +25,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem
     monkeypatch.setitem(object_store.LIBRARIES, "memory", "fsspec")
     monkeypatch.setattr(lock, "_PAUSE_S", 0.001)
     files = fsspec.filesystem("memory")
+    files.makedirs("/bucket", exist_ok=True)
     one_call = threading.RLock()  # a store's calls are whole; those of a memory that several threads use are not
     for name in ("ls", "pipe_file", "cat_file", "rm_file"):
         monkeypatch.setattr(files, name, _locked(getattr(files, name), one_call))
@@ -107,3 +110,44 @@ def test_only_the_first_makes_a_number(store: fsspec.AbstractFileSystem) -> None
     before = store.cat_file(f"{TURNS}/{1:012}")
     assert not lock._made(store, f"{TURNS}/{1:012}")
     assert store.cat_file(f"{TURNS}/{1:012}") == before
+
+
+def test_a_folders_turn_is_its_file_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "new" / "index"
+    with writing(folder):
+        monkeypatch.setattr(lock, "WAIT_S", 0.01)
+        with pytest.raises(StoreError, match=r"index: cannot be written \(database is locked\)"), writing(str(folder)):
+            pass
+    with writing(folder):  # given back
+        pass
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"file: cannot be written \(File exists\)"), writing(tmp_path / "file"):
+        pass
+
+
+def test_what_else_is_in_a_store_is_no_turn(store: fsspec.AbstractFileSystem) -> None:
+    for name in ("000000000005.other", "12", "notes", "0000000000123"):
+        store.pipe_file(f"{TURNS}/{name}", b"9e12")
+    with writing(PLACE):
+        assert f"{1:012}" in turns(store)
+    assert len(turns(store)) == 6
+
+
+def test_a_turn_says_until_when_it_counts(store: fsspec.AbstractFileSystem) -> None:
+    with writing(PLACE):
+        until = float(store.cat_file(f"{TURNS}/{1:012}"))
+        assert lock.TURN_S - 5 < until - time.time() <= lock.TURN_S
+        assert lock._last(store, TURNS) == (1, False)
+    assert lock._last(store, TURNS) == (1, True)
+    assert lock._last(store, "/bucket/none") == (0, True)
+
+
+def test_a_store_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> bool:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(lock, "_made", refuse)
+    problem = r"cannot be written \(the store does not deliver \(PermissionError\)\)"
+    with pytest.raises(StoreError, match=f"^{PLACE}: {problem}$") as caught, writing(PLACE):
+        pass
+    assert "credentials" in caught.value.hint
