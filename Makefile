@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS = $(shell sed -n '/^\[project.optional-dependencies\]/,/^$$/s/ = .*//p' pyproject.toml | paste -sd,)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test test-full bench fuzz lint types contracts check docs commands guide-pictures sbom licences demo-checkpoint clean
+.PHONY: setup demo test test-full bench fuzz mutants lint types contracts check docs commands guide-pictures sbom licences demo-checkpoint clean
 
 setup: .venv/.ready-dev
 
@@ -45,6 +45,10 @@ bench: .venv/.ready-dev  ## every engine at the official size, beside the peer: 
 
 fuzz: .venv/.ready-dev  ## 20,000 damaged files of each kind: tests/hostile
 	PYTHONPATH=tests $(BIN)/python -m hostile.fuzz --count 20000
+
+mutants: .venv/.ready-dev  ## small changes of the source, which the tests should notice: docs/mutants.md
+	$(PIP) --group mutants
+	$(BIN)/python tests/mutants.py
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .
