@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dualsight.model.dual import DualEncoder
 
 GRAPH = "image.xml"
-FORM = "first stage in float32"  # of the graphs that are kept: changes with how they are written
+FORM = "float32 between products"  # of the graphs that are kept: changes with how they are written
 Precision = Literal["float32", "bfloat16", "int8"]
 
 
@@ -109,22 +109,18 @@ def write_graph(model: DualEncoder, size: tuple[int, int], file: Path) -> None:
     from dualsight.engine.graph import image_graph
 
     write_openvino(image_graph(model, size), file)
-    _keep_first_stage(file)
+    _keep_between_products(file)
 
 
-def _keep_first_stage(file: Path) -> None:
-    """Marks the first stage's operations as computed in float32 where the others are in bfloat16.
+def _keep_between_products(file: Path) -> None:
+    """Marks all but the matrix products as computed in float32, where these are in bfloat16, as torch's autocast does.
 
-    There a rounding costs most: of pixels that differ by shades of grey. OpenVINO's files have a word for it, its Python
-    has none; its linear layers, fused from several operations, pass over it.
+    So the residual stream is not rounded, nor are pixels, where a shade of grey is little more than a bfloat16's step.
+    What OpenVINO fuses with a product passes over it. Its files have a word for it, its Python has none.
     """
     tree = ElementTree.parse(file)  # noqa: S314 - written a moment ago, by us
-    embeddings = 0  # convolutions that begin a stage; depthwise ones are GroupConvolution
     for layer in tree.iterfind("layers/layer"):
-        embeddings += layer.get("type") == "Convolution"
-        if embeddings == 2:
-            break
-        if layer.get("type") not in ("Const", "Parameter"):
+        if layer.get("type") not in ("MatMul", "Const", "Parameter", "Result"):
             facts = layer.find("rt_info")
             if facts is None:
                 facts = ElementTree.Element("rt_info")
