@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -74,7 +74,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], *, dtype: torch.dty
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path) -> Generator[Path, None, None]:
     """A new folder beside `folder`, which takes its name at the end, or is removed with all it holds."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise OutputError(f"{folder}: exists already", hint="choose another folder, or remove this one first")

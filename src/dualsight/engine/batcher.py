@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -125,7 +125,7 @@ class Batcher(Generic[T, R]):
         return self._admitted.total()
 
     @contextmanager
-    def admit(self, n: int, client: str) -> Iterator[Callable[[T], Awaitable[R]]]:
+    def admit(self, n: int, client: str) -> Generator[Callable[[T], Awaitable[R]], None, None]:
         """Room for `n` items of a client, and the function that encodes one of them; for more, in turn.
 
         That function raises what `encode` raises for this item alone. Raises QueueFull where there is no room; a

@@ -9,7 +9,7 @@ The model's own modules are traced: nothing of the mathematics is written twice.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ def text_graph(model: DualEncoder) -> ExportedProgram:
 
 
 @contextmanager
-def converting() -> Iterator[None]:
+def converting() -> Generator[None, None, None]:
     """While a graph is made or converted: attention is its products and softmax, and torch says nothing of itself."""
     with warnings.catch_warnings(), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         warnings.simplefilter("ignore")

@@ -7,7 +7,7 @@ gave is spoken to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -71,7 +71,7 @@ def file_system(address: str) -> tuple[AbstractFileSystem, str]:
 
 
 @contextmanager
-def told(address: str) -> Iterator[None]:
+def told(address: str) -> Generator[None, None, None]:
     """Makes one error of ours of all that a store's library may raise."""
     try:
         yield

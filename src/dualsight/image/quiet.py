@@ -12,7 +12,7 @@ import ctypes
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any, TypeVar
@@ -73,7 +73,7 @@ _silence = _Silence()
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None, None, None]:
     """No warning and no log line of the decoding libraries inside. Never held across a `yield` of a frame."""
     _silence.enter()
     try:
@@ -97,7 +97,7 @@ def quietly(frames: Iterator[T]) -> Iterator[T]:
 
 
 @contextmanager
-def damage(source: str, what: str, frame: int | None = None) -> Iterator[None]:
+def damage(source: str, what: str, frame: int | None = None) -> Generator[None, None, None]:
     """Quiet, and whatever a library raises inside becomes an UnreadableImage.
 
     The library's own text is left out, here and in the traceback: it may quote the header, and so the patient.

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -118,7 +118,7 @@ def _write_json(path: Path, content: object) -> None:
 
 
 @contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
+def _whole_folder(folder: Path) -> Generator[Path, None, None]:
     """A folder that takes its name when the block ends well, and leaves nothing behind otherwise."""
     if folder.exists():
         raise OutputError(f"{folder}: is there already", hint="name a new folder")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ _PAUSE_S = 0.2
 
 
 @contextmanager
-def writing(place: Path | str) -> Iterator[None]:
+def writing(place: Path | str) -> Generator[None, None, None]:
     """A turn at writing. Raises StoreError where nothing can be written, or another writer does not let go."""
     if isinstance(place, str) and is_address(place):
         with _object_turn(place):
@@ -46,7 +46,7 @@ def writing(place: Path | str) -> Iterator[None]:
 
 
 @contextmanager
-def _folder_turn(folder: Path) -> Iterator[None]:
+def _folder_turn(folder: Path) -> Generator[None, None, None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = sqlite3.connect(folder / _LOCK, timeout=WAIT_S, isolation_level=None)
@@ -59,7 +59,7 @@ def _folder_turn(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _object_turn(address: str) -> Iterator[None]:
+def _object_turn(address: str) -> Generator[None, None, None]:
     files, path = file_system(address)
     turns = f"{path}/{_LOCK}"
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ class DicomFile:
 
 
 @contextmanager
-def open_dicom(data: bytes | Path, source: str, limits: Limits) -> Iterator[DicomFile]:
+def open_dicom(data: bytes | Path, source: str, limits: Limits) -> Generator[DicomFile, None, None]:
     """The header of a DICOM file; the file stays open for its pixels.
 
     Files without preamble or meta header are read, and those whose meta header names no transfer syntax.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -179,7 +179,7 @@ def _upright(pixels: NDArray[np.uint8], image: Image.Image) -> tuple[NDArray[np.
 
 
 @contextmanager
-def _translated(source: str, frame: int | None) -> Iterator[None]:
+def _translated(source: str, frame: int | None) -> Generator[None, None, None]:
     """No warnings inside, and whatever Pillow raises on hostile bytes, nearly any type, becomes an ImageError."""
     try:
         with quiet():

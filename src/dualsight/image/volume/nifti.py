@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -50,7 +50,7 @@ def encode_nifti(values: NDArray[np.float32], affine: Affine) -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes | Path, source: str, limits: Limits) -> Iterator[BinaryIO]:
+def _opened(data: bytes | Path, source: str, limits: Limits) -> Generator[BinaryIO, None, None]:
     try:
         limits.check_bytes(len(data) if isinstance(data, bytes) else data.stat().st_size, source=source)
         stream: BinaryIO = io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bz2
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -123,7 +123,7 @@ def _volume(header: VoxelHeader, stored: NDArray[Any], index: int, window: Windo
 
 
 @contextmanager
-def _opened(header: VoxelHeader, content: bytes | Path, source: str) -> Iterator[BinaryIO]:
+def _opened(header: VoxelHeader, content: bytes | Path, source: str) -> Generator[BinaryIO, None, None]:
     """The file that the voxels are in."""
     if header.data_file is not None:
         content = _beside(header.data_file, content, source)

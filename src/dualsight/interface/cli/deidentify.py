@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -71,7 +71,7 @@ def hide_name(name: str, key: bytes | None) -> str:
 
 
 @contextmanager
-def hide_errors(key: bytes | None) -> Iterator[None]:
+def hide_errors(key: bytes | None) -> Generator[None, None, None]:
     """Errors that end the command, and name a file."""
     from dualsight.errors import ImageError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from threading import Timer
@@ -74,7 +74,7 @@ def show_progress(
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[Callable[[str], None]]:
+def waiting(what: str) -> Generator[Callable[[str], None], None, None]:
     """Says what is being waited for, once it takes longer than a moment, where stderr is a terminal.
 
     Gives a function that says it anew.
@@ -94,7 +94,7 @@ class _Display(Protocol):
 
 
 @contextmanager
-def _shown_late(display: _Display) -> Iterator[None]:
+def _shown_late(display: _Display) -> Generator[None, None, None]:
     timer = Timer(PATIENCE_S, display.start)
     timer.daemon = True
     timer.start()

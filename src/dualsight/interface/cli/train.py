@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import current_thread, main_thread
@@ -93,7 +93,7 @@ def _train(plan: TrainConfig, config: Path, *, resume: bool) -> None:
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[list[int]]:
+def stop_on_signal() -> Generator[list[int], None, None]:
     """Within it, the first Ctrl-C or SIGTERM only asks to stop, by filling the list; a second one stops at once."""
     asked: list[int] = []
     if current_thread() is not main_thread():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -13,7 +13,7 @@ from dualsight.interface.interrupt import unfinished
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: Path) -> Generator[IO[bytes], None, None]:
     """A binary file that takes the name `path` when the block ends well, and leaves nothing behind otherwise.
 
     Raises OutputError if the folder is not there or cannot be written, or the disk is full.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +78,7 @@ class Explained:
 
 
 @contextmanager
-def understood(service: str) -> Iterator[None]:
+def understood(service: str) -> Generator[None, None, None]:
     """What is not where it should be in an answer is a ServiceError."""
     try:
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -88,7 +88,7 @@ async def search(request: Request, service: TheService, index: TheIndex, client:
 
 
 @contextmanager
-def _of_the_caller() -> Iterator[None]:
+def _of_the_caller() -> Generator[None, None, None]:
     """A StoreError of the block is a mistake in the request, and not the store's."""
     try:
         yield

@@ -11,7 +11,7 @@ fails alone, as a `Failed` in its place.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -212,7 +212,7 @@ class Service:
         return list(self.model.engine.encode_images(pixels))
 
     @contextmanager
-    def _in_hand(self, kind: str, n: int) -> Iterator[None]:
+    def _in_hand(self, kind: str, n: int) -> Generator[None, None, None]:
         gauge = self._metrics.in_hand.labels(kind)
         gauge.inc(n)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def mount_page(app: FastAPI, limits: ServerLimits) -> None:
     life = app.router.lifespan_context
 
     @asynccontextmanager
-    async def life_with_page(app: FastAPI) -> AsyncIterator[Any]:
+    async def life_with_page(app: FastAPI) -> AsyncGenerator[Any, None]:
         async with life(app) as began:
             state = app.state
             async with open_page(state.service.model, state.index, limits, state.metrics) as state.page:
@@ -73,7 +73,9 @@ class Below:
 
 
 @asynccontextmanager
-async def open_page(model: Model, index: Index | None, limits: ServerLimits, metrics: Metrics) -> AsyncIterator[Guard]:
+async def open_page(
+    model: Model, index: Index | None, limits: ServerLimits, metrics: Metrics
+) -> AsyncGenerator[Guard, None]:
     """The page as an ASGI application at `PAGE`. What visitors dropped is deleted when it closes."""
     with tempfile.TemporaryDirectory(prefix="dualsight-page-") as folder:
         uploads = Uploads(Path(folder), file_bytes=limits.body_bytes, total_bytes=_FILES_AT_ONCE * limits.body_bytes)

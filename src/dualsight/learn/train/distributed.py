@@ -7,7 +7,7 @@ averaged: by DistributedDataParallel over whole models, or by FSDP2, which share
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -39,7 +39,7 @@ class Processes:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Processes]:
+def joined(device: str) -> Generator[Processes, None, None]:
     """The run's processes: those of torchrun, or this one alone. `device`: cpu, cuda, or auto.
 
     Raises EngineError where there is no such device.

@@ -14,7 +14,7 @@ OUTPUT/
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -168,7 +168,7 @@ class Run:
 
 
 @contextmanager
-def opened(config: TrainConfig, *, resume: bool = False, dry: bool = False) -> Iterator[Run]:
+def opened(config: TrainConfig, *, resume: bool = False, dry: bool = False) -> Generator[Run, None, None]:
     """A run that can go: data checked, model loaded and, with `resume`, its last state.
 
     dry: nothing will be written, so it does not matter what is there already.
