@@ -7,7 +7,7 @@ argument or case left out. Each change is written into a copy of the tree, where
 their own: those that call the function (all, where none is seen to), quickest first, until one fails. What takes far
 longer than before is ended, and counts as noticed. Hypothesis draws the same examples each time, and shrinks none.
 
-Results go to build/mutants.json; `--again` tries what was not noticed once more. docs/mutants.md has the figures.
+Results go to build/mutants.json; `--again` tries what was not noticed, or not tried. docs/mutants.md has the figures.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def run(name: str, results: dict[str, dict[str, Any]], again: bool) -> None:
     every = mutants(sources)
     drawn = random.Random(SEED).sample(list(every), len(every))[:sample]
     if again:
-        drawn = [key for key in drawn if results[key]["outcome"] == "survived"]
+        drawn = [key for key in drawn if results.get(key, {}).get("outcome", "survived") == "survived"]
     files = [str(path) for pattern in patterns for path in sorted(Path().glob(pattern))]
     if tested(files, Watch(), 600)[0] != "survived":
         sys.exit(f"{name}: the tests do not pass as they are\n{Path('output').read_text()[-3000:]}")
@@ -201,7 +201,7 @@ def main() -> None:
     """Tries, and prints the figures and what was not noticed."""
     parser = argparse.ArgumentParser(description="Mutation testing.")
     parser.add_argument("modules", nargs="*", help=f"of {', '.join(MODULES)}; all without it")
-    parser.add_argument("--again", action="store_true", help="only what was not noticed the last time")
+    parser.add_argument("--again", action="store_true", help="what was not noticed the last time, or not tried")
     asked = parser.parse_args()
     RESULTS.parent.mkdir(exist_ok=True)
     names = asked.modules or list(MODULES)
