@@ -76,7 +76,7 @@ def text_row(text: str, vector: NDArray[np.float32], *, content_hash: str, setti
 
 def as_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     """The rows in the columns of `schema`; what a row does not hold is null."""
-    columns = []
+    columns: list[pa.Array] = []
     for field in schema:
         if field.name == VECTOR:
             vectors = pa.array(np.concatenate([row.vector for row in rows]), pa.float32())
@@ -90,7 +90,7 @@ def as_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
 
 def as_vectors(column: pa.ChunkedArray) -> NDArray[np.float32]:
     """float32 [n, D] of a column of vectors."""
-    return np.asarray(column.combine_chunks().flatten(), np.float32).reshape(len(column), -1)
+    return np.asarray(column.combine_chunks().flatten(), np.float32).reshape(len(column), column.type.list_size)
 
 
 def _kind(item: Embedded) -> Kind:

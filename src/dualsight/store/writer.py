@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dualsight.store import lance
 from dualsight.store.rows import Row, as_table
-from dualsight.store.schema import About, check_user_columns, table_schema, user_columns
+from dualsight.store.schema import About, check_user_columns, table_schema
 
 if TYPE_CHECKING:
     from lancedb.table import Table
@@ -67,8 +67,7 @@ def _prepared(place: lance.Place, about: About, user: Mapping[str, pa.DataType])
             return lance.create_table(place, table_schema(about, own))
         table = lance.open_table(place)
         check_user_columns(user, table.schema)
-        have = set(table.schema.names) | set(user_columns(table.schema))
-        new = [pa.field(name, kind) for name, kind in user.items() if name not in have]
+        new = [pa.field(name, kind) for name, kind in user.items() if name not in table.schema.names]
         if new:
             table.add_columns(new)
         return table

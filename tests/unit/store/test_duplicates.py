@@ -54,6 +54,7 @@ def test_each_pair_once(table: Any) -> None:
 def test_only_what_the_filter_lets_through(table: Any) -> None:
     assert pairs(duplicates(table, where="side = 'l' or side = 'none'")).keys() == {"ab"}
     assert len(pairs(duplicates(table, where=" "))) == 4
+    assert pairs(duplicates(table, where="kind = 'text'")) == {}
     with pytest.raises(FilterError):
         duplicates(table, where="surname = 'l'")
 
