@@ -89,8 +89,9 @@ def as_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
 
 
 def as_vectors(column: pa.ChunkedArray) -> NDArray[np.float32]:
-    """float32 [n, D] of a column of vectors."""
-    return np.asarray(column.combine_chunks().flatten(), np.float32).reshape(len(column), column.type.list_size)
+    """float32 [n, D] of a column of vectors; of none, whose length nothing says, [0, 0]."""
+    numbers = np.asarray(column.combine_chunks().flatten(), np.float32)
+    return numbers.reshape(len(column), len(numbers) // max(1, len(column)))
 
 
 def _kind(item: Embedded) -> Kind:
