@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dualsight import errors, image
     from dualsight.interface.client.async_client import AsyncClient
     from dualsight.interface.client.client import Client
     from dualsight.interface.medimageinsight import MedImageInsight

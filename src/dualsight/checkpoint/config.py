@@ -161,7 +161,9 @@ def _image_encoder(image: Section, size: tuple[int, int]) -> ImageEncoderConfig:
             return _davit(spec, classes)
         case "coswin":
             return _coswin(spec, classes, size)
-    raise image.error("NAME", f"is {name!r}, an encoder that dualsight does not know", "known: davit_v1, coswin")
+        case _:
+            problem = f"is {name!r}, an encoder that dualsight does not know"
+            raise image.error("NAME", problem, "known: davit_v1, coswin")
 
 
 def _davit(spec: Section, classes: int) -> DaViTConfig:

@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -117,11 +118,9 @@ def pull(
 def _library() -> Any:
     """huggingface_hub, imported on first use; it sends no telemetry for us."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import huggingface_hub
-    import huggingface_hub.errors
-    import huggingface_hub.file_download
-
-    return huggingface_hub
+    for part in ("errors", "file_download"):
+        import_module(f"huggingface_hub.{part}")
+    return import_module("huggingface_hub")
 
 
 def _endpoint() -> str | None:
@@ -241,12 +240,11 @@ def _linked(hub: Any, repo_id: str, commit: str, revision: str | None, files: li
     """The snapshot's folder in the cache, its files linked to the blobs; the branch is noted last."""
     options = {"endpoint": _endpoint(), "cache_dir": _cache(hub), "library_name": "dualsight"}
     try:
-        for file in files:
-            path = Path(hub.hf_hub_download(repo_id, file.name, revision=commit, **options))
+        paths = [Path(hub.hf_hub_download(repo_id, file.name, revision=commit, **options)) for file in files]
         hub.hf_hub_download(repo_id, files[0].name, revision=revision, **options)
     except Exception as error:  # of the transport library, as in pull
         raise _unreachable(repo_id, error) from error
-    return path.parents[len(PurePosixPath(files[-1].name).parts) - 1]
+    return paths[-1].parents[len(PurePosixPath(files[-1].name).parts) - 1]
 
 
 def _cached_or_raise(hub: Any, repo_id: str, revision: str | None, why: str, error: Exception | None) -> Path:

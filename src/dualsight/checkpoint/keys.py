@@ -87,7 +87,7 @@ IGNORED = re.compile(r"\.(?:relative_position_index|attn_mask)$")
 
 def renamed(key: str) -> tuple[str, list[Rename]]:
     """The model's name of a file's key, and the repairs that led there."""
-    used = []
+    used: list[Rename] = []
     for rename in RENAMES:
         key, n = rename.pattern.subn(rename.replacement, key)
         if n:

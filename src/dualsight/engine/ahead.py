@@ -144,15 +144,16 @@ class _Ahead(Generic[T, R]):
                 if self._is_stopped or self._is_over:
                     return None
             job: _Job[R] = _Job()
+            taken: tuple[T, _Job[R]] | None = None
             try:
-                item = next(self._stream)
+                taken = next(self._stream), job
             except StopIteration:
                 job.is_done = True
             except BaseException as error:  # handed to the reader, who raises it
                 job.is_done, job.error = True, error
             with self._changed:
-                self._add(job, is_last=job.is_done)
-            return None if job.is_done else (item, job)
+                self._add(job, is_last=taken is None)
+            return taken
 
     def _add(self, job: _Job[R], *, is_last: bool) -> None:
         self._jobs.append(job)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dualsight.engine.fused import FusedDaViT, Kernels, covers
-from dualsight.engine.staging import stage
+from dualsight.engine.staging import Staged, stage
 from dualsight.engine.torch import Precision, TorchEngine
 from dualsight.image.prepare import Preprocessing
 from dualsight.model.davit import DaViT
@@ -80,7 +80,7 @@ class CudaEngine(TorchEngine):
         self, pictures: Sequence[NDArray[np.uint8]], preprocessing: Preprocessing
     ) -> Callable[[], NDArray[np.float32]]:
         """Begins to encode resized pictures [h, w, 3]; what is returned waits for their embeddings [B, D]."""
-        begun = []
+        begun: list[tuple[Staged, Callable[[], Vectors]]] = []
         for first in range(0, len(pictures), MOST):
             staged = stage(pictures[first : first + MOST], pinned=True)
             begun.append((staged, self._start(staged.pixels, staged.views, preprocessing)))

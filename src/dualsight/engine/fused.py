@@ -214,7 +214,9 @@ class FusedDaViT:
         if isinstance(attention, ChannelAttention):
             channels = Channels(attention.groups, attention.fixed_scale, attention.gain)
             return lambda rows, grid: self._kernels.channel_attention(rows, grid, channels)
-        pad = qkv.bias if qkv.bias is not None else qkv.weight.new_zeros(qkv.out_features)
+        pad = qkv.bias
+        if pad is None:  # pyright: ignore[reportUnnecessaryComparison]  # torch's types forget Linear(bias=False)
+            pad = qkv.weight.new_zeros(qkv.out_features)
         windows = Windows(attention.heads, attention.window, attention.scale, pad.detach())
         return lambda rows, grid: self._kernels.window_attention(rows, grid, windows)
 
@@ -225,7 +227,10 @@ class FusedDaViT:
 
         def step(tokens: Tensor, grid: Grid) -> Tensor:
             stream, normed = self._kernels.local_norm(tokens, grid, local)
-            hidden = torch._addmm_activation(fc1.bias, normed, fc1.weight.T, use_gelu=True)
+            # torch has it under no public name
+            hidden = torch._addmm_activation(  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+                fc1.bias, normed, fc1.weight.T, use_gelu=True
+            )
             return stream.addmm_(hidden, fc2.weight.T)
 
         return step

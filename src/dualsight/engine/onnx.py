@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ def write_onnx(graph: ExportedProgram, file: Path) -> None:
     Raises MissingExtra without onnx and onnxscript.
     """
     try:
-        import onnxscript  # noqa: F401 - torch writes ONNX with it
+        import_module("onnxscript")  # torch writes ONNX with it
     except ImportError:
         raise MissingExtra("onnx and onnxscript are not installed", hint="pip install 'dualsight[onnx]'") from None
     import torch

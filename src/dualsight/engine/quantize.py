@@ -135,13 +135,14 @@ def _mend(
     Returns their names, the embeddings and the seconds a picture. Raises EngineError where a quarter is not enough.
     """
     taken: list[str] = []
-    ranked: list[str] | None = None
+    ranked: list[str] = []
+    most = 0
     while True:
         vectors, seconds = _encode(OpenVinoEngine(lambda: checkpoint.model, graph, "int8"), pixels)
         least = float((vectors * reference).sum(1).min())
         if least >= min_cosine:
             return tuple(taken), vectors, seconds
-        if ranked is None:
+        if not ranked:
             worst = np.argsort((vectors * reference).sum(1))[:RANKED_ON]
             ranked = _by_loss(checkpoint, graph, pixels[worst], reference[worst], progress)
             most = int(len(ranked) * MAX_FLOAT_SHARE)
@@ -191,7 +192,8 @@ def _bypass(model: Any, names: set[str]) -> None:
 def _encode(engine: OpenVinoEngine, pixels: Vectors) -> tuple[Vectors, float]:
     """Embeddings, and the least seconds for one picture."""
     engine.encode_images(pixels[:1])  # warm
-    rows, took = [], []
+    rows: list[Vectors] = []
+    took: list[float] = []
     for i in range(len(pixels)):
         start = time.perf_counter()
         rows.append(engine.encode_images(pixels[i : i + 1]))

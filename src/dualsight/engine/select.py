@@ -152,7 +152,8 @@ def build(checkpoint: Checkpoint, offer: Offer) -> Engine:
             from dualsight.engine.torch import TorchEngine
 
             return TorchEngine(checkpoint.model, precision=kind)
-    raise EngineError(f"engine {offer.engine!r} has no precision {offer.precision!r}", hint=_hint(checkpoint))
+        case _:
+            raise EngineError(f"engine {offer.engine!r} has no precision {offer.precision!r}", hint=_hint(checkpoint))
 
 
 def stored_fingerprint(checkpoint: Checkpoint) -> str:
@@ -198,7 +199,7 @@ def _quickest(checkpoint: Checkpoint, ready: list[Offer]) -> Choice:
 def _measure(checkpoint: Checkpoint, among: list[Offer], record: Path) -> None:
     size = checkpoint.config.preprocessing.height, checkpoint.config.preprocessing.width
     pixels = np.random.default_rng(0).normal(size=(1, 3, *size)).astype(np.float32)
-    rows = []
+    rows: list[Measured] = []
     for offer in among:  # one at a time in memory
         try:
             engine = build(checkpoint, offer)
@@ -227,7 +228,8 @@ def _fits(offer: Offer, name: str, wanted: str) -> bool:
             return offer.precision == "float32"
         case "fast":
             return True
-    return offer.precision == wanted
+        case _:
+            return offer.precision == wanted
 
 
 def _by_torch(checkpoint: Checkpoint, name: str, wanted: str, device: str, compiled: int | None) -> Choice:

@@ -48,7 +48,7 @@ def palette_to_rgb(stored: NDArray[Any], red: Lut, green: Lut, blue: Lut) -> NDA
 
     Sixteen-bit entries count by their high byte, unless a writer has put eight-bit ones there.
     """
-    channels = []
+    channels: list[NDArray[np.uint8]] = []
     eight_bit = all(int(lut.entries.max()) < 256 for lut in (red, green, blue))
     for lut in (red, green, blue):
         entries = lut.entries if eight_bit else lut.entries >> np.uint16(lut.bits - 8)

@@ -30,6 +30,7 @@ class BinaryFile(Protocol):
 
     def read(self, size: int = ..., /) -> bytes:
         """At most `size` bytes."""
+        ...
 
 
 # a string, because PIL and numpy are not imported for a type's sake

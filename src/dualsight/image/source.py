@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
-from dualsight.image.archive import members
+from dualsight.image.archive import Member, members
 from dualsight.image.dicom.media import is_directory, listed_files
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
@@ -37,7 +37,7 @@ class Item:
     """
 
     name: str
-    content: Path | Callable[[], bytes]
+    content: Path | Member | Object | Callable[[], bytes]
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
 

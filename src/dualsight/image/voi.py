@@ -105,7 +105,8 @@ def distinct(stored: Stored) -> Stored:
 
 def value_range(function: Callable[[Stored], Values], levels: Stored) -> tuple[float, float]:
     """Least and greatest of `function` over `levels` [n], n ≥ 1."""
-    lows, highs = [], []
+    lows: list[float] = []
+    highs: list[float] = []
     for start in range(0, levels.size, _BLOCK):
         values = function(levels[start : start + _BLOCK])
         lows.append(float(values.min()))

@@ -56,7 +56,8 @@ class _Gather(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
+        (gradient,) = gradients
         total = gradient.contiguous().clone()  # [N, …]
         dist.all_reduce(total)
         return total.chunk(dist.get_world_size())[dist.get_rank()]

@@ -64,6 +64,7 @@ def fit_outliers(
     needed = max(neighbours + 1, FOLDS)
     if len(vectors) < needed:
         raise ConfigError(f"{len(vectors)} reference vectors", hint=f"give {needed} or more: hundreds tell a rate")
+    score: Callable[[Floats], Floats]
     if method == "knn":
         own = _distances(vectors, vectors, neighbours, leave_out=True)
         score = lambda tests: _distances(tests, vectors, neighbours)  # noqa: E731 - one of two, as a value

@@ -102,7 +102,7 @@ def modality_top1(model: Model, shown: Shown) -> float:
 
 def laterality(model: Model, shown: Shown) -> list[tuple[Modality, bool]]:
     """Of each phantom whose finding has a side: whether the prompt of that side is the more similar one."""
-    found = []
+    found: list[tuple[Modality, bool]] = []
     for truth, vector in zip(shown.truths, shown.vectors, strict=True):
         if truth.side is not None:
             prompts = [truth.modality.prompt(truth.view, f"{side} {truth.finding}") for side in SIDES]
@@ -119,7 +119,7 @@ def _finding_aucs(
     scores = np.stack([probabilities(v, prompts, model.logit_scale, multilabel=False) for v in vectors])
     denials = np.stack([label_vector(model, modality, f"no {finding}") for finding in modality.findings])
     presence = vectors @ (prompts[1:] - denials).T  # [n, findings]
-    results = []
+    results: list[FindingAuc] = []
     for column, finding in enumerate(modality.findings, start=1):
         positives = np.array([t == finding for t in truth])
         if positives.any() and not positives.all():

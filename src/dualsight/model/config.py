@@ -118,7 +118,7 @@ class CoSwinConfig:
     def grids(self) -> tuple[tuple[int, int], ...]:
         """Tokens (down, across) of each stage; the patch stride is 4 whatever a config file says."""
         height, width = ((side + 2 * self.patch_padding - self.patch_size) // 4 + 1 for side in self.image_size)
-        grids = []
+        grids: list[tuple[int, int]] = []
         for _ in self.depths:
             grids.append((height, width))
             height, width = (height - 1) // 2 + 1, (width - 1) // 2 + 1

@@ -22,7 +22,7 @@ from dualsight.model.config import CoSwinConfig, DualConfig, ImageEncoderConfig,
 from dualsight.model.dual import DualEncoder, image_encoder
 from dualsight.model.transformer import TextTransformer
 
-PARTS = ("conv embedding", "depthwise conv", "window attention", "channel attention", "feed-forward")
+PARTS: tuple[str, ...] = ("conv embedding", "depthwise conv", "window attention", "channel attention", "feed-forward")
 """What a stage is made of, in the order in which tokens meet it."""
 
 # Part, module path with the stage as its group, and what to add to reach the stage's index.
@@ -73,7 +73,8 @@ def on_meta(config: DualConfig | ImageEncoderConfig | TextConfig) -> nn.Module:
                 return DualEncoder(config).eval()
             case TextConfig():
                 return TextTransformer(config).eval()
-        return image_encoder(config).eval()
+            case _:
+                return image_encoder(config).eval()
 
 
 def image_costs(config: ImageEncoderConfig, size: tuple[int, int]) -> tuple[tuple[dict[str, Cost], ...], Cost]:
@@ -106,7 +107,7 @@ def text_costs(config: TextConfig, lengths: Sequence[int]) -> list[Cost]:
     parameters = {name: parameter.numel() for name, parameter in encoder.named_parameters()}
     block = "encoder.resblocks.0"
     layer = sum(count for name, count in parameters.items() if name.startswith("resblocks."))
-    costs = []
+    costs: list[Cost] = []
     for length in lengths:
         ids = torch.zeros(1, length, dtype=torch.int64, device="meta")
         macs = _macs(_WholeText(encoder), ids)

@@ -74,7 +74,9 @@ class WindowAttention(nn.Module):
 
     def _padding(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Key and value of a padded token, each [1, h, 1, d]: what a zero token gives."""
-        bias = self.qkv.bias if self.qkv.bias is not None else like.new_zeros(self.qkv.out_features)
+        bias = self.qkv.bias
+        if bias is None:  # pyright: ignore[reportUnnecessaryComparison]  # torch's types forget Linear(bias=False)
+            bias = like.new_zeros(self.qkv.out_features)
         _, k, v = self._heads(bias.to(like.dtype)[None, None])
         return k, v
 

@@ -108,7 +108,8 @@ def _asked(
     table: Table, vectors: NDArray[np.float32], ids: Sequence[str], k: int, how: Approximate | None
 ) -> tuple[list[set[str]], float]:
     """The ids of the k nearest of each query but itself, and the median seconds that one took."""
-    answers, seconds = [], []
+    answers: list[set[str]] = []
+    seconds: list[float] = []
     for vector, own in zip(vectors, ids, strict=True):
         start = time.perf_counter()
         found: list[Any] = nearest(table, vector, k=k + 1, how=how, columns=["id"])["id"].to_pylist()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -94,10 +95,10 @@ def _pca(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _umap(vectors: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     try:
-        import umap
+        umap = import_module("umap")
     except ImportError as error:
         raise MissingExtra("UMAP is not installed", hint="pip install umap-learn, or use the layout pca") from error
-    reducer: Any = umap.UMAP(metric="cosine", random_state=seed, n_jobs=1)
+    reducer = umap.UMAP(metric="cosine", random_state=seed, n_jobs=1)
     return np.asarray(reducer.fit_transform(vectors), np.float64)
 
 

@@ -59,13 +59,12 @@ def evaluate(
     """
     _check_columns(table, label, apart)
     condition = f"`{label}` IS NOT NULL AND `kind` <> 'text'"
-    columns = list(dict.fromkeys(["id", label, *([apart] if apart else [])]))
-    rows = table.search().where(condition).select(columns).limit(None).to_arrow()
+    rows = table.search().where(condition).select(_columns(label, apart)).limit(None).to_arrow()
     if rows.num_rows < 2:
         raise StoreError(f"only {rows.num_rows} rows have a {label}: nothing to measure with")
     labels = rows[label].to_pylist()
     chosen = np.random.default_rng(seed).permutation(rows.num_rows)[:n_queries]
-    found = []
+    found: list[tuple[object, list[object]]] = []
     for query in rows.take(chosen).to_pylist():
         own = _vector(table, query["id"])
         others = f"{condition} AND `id` <> '{query['id']}'"
@@ -88,9 +87,8 @@ def evaluate_features(
     All labelled rows' features are held in memory, and every one is compared. Raises as `evaluate` does.
     """
     _check_columns(table, label, apart)
-    columns = list(dict.fromkeys(["id", label, *([apart] if apart else [])]))
     condition = f"`{label}` IS NOT NULL AND `kind` <> 'text'"
-    query = table.search().where(condition).select([*columns, VECTOR]).limit(None)
+    query = table.search().where(condition).select([*_columns(label, apart), VECTOR]).limit(None)
     made: list[NDArray[np.float32]] = []
     labels: list[object] = []
     groups: list[object] = []
@@ -103,13 +101,17 @@ def evaluate_features(
     every = np.concatenate(made)  # [n, F]
     squares = (every**2).sum(axis=1)
     chosen = np.random.default_rng(seed).permutation(len(labels))[:n_queries]
-    found = []
+    found: list[tuple[object, list[object]]] = []
     for place in chosen:
         distances = squares - 2 * every @ every[place]  # but for the query's own square, the same for all
         distances[place] = np.inf
         others = (n for n in np.argsort(distances, kind="stable") if n != place and _is_apart(groups, n, place))
         found.append((labels[place], [labels[n] for n in islice(others, max(ks))]))
     return _precision(label, labels, found, ks)
+
+
+def _columns(label: str, apart: str | None) -> list[str]:
+    return list(dict.fromkeys(filter(None, ("id", label, apart))))
 
 
 def _is_apart(groups: Sequence[object], one: int, other: int) -> bool:

@@ -39,6 +39,12 @@ _TOKEN = re.compile(
 )
 _WHOLE = re.compile(r"[+-]?\d{1,19}")
 _OPERATORS = {"=": "=", "!=": "<>", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_NEEDS: dict[ColumnType, str] = {
+    "text": "text in single quotes",
+    "integer": "a whole number",
+    "number": "a number",
+    "truth": "true or false",
+}
 _RESERVED = {"and", "or", "not", "in", "like", "is", "null", "true", "false"}
 
 
@@ -158,13 +164,8 @@ class _Parser:
                 return float(token.text)
             case "truth", "word" if token.keyword in ("true", "false"):
                 return token.keyword == "true"
-        needs = {
-            "text": "text in single quotes",
-            "integer": "a whole number",
-            "number": "a number",
-            "truth": "true or false",
-        }
-        raise self._error(f"{column} is compared with {needs[wanted]}", token)
+            case _:
+                raise self._error(f"{column} is compared with {_NEEDS[wanted]}", token)
 
     def _take(self) -> _Token:
         token = self._next

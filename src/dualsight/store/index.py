@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -192,7 +193,7 @@ class Index:
         return Info(
             about=self.about,
             n_rows=table.count_rows(),
-            kinds={one["values"]: one["counts"] for one in sorted(kinds, key=lambda one: -one["counts"])},
+            kinds={one["values"]: one["counts"] for one in sorted(kinds, key=itemgetter("counts"), reverse=True)},
             user_columns=tuple(user_columns(table.schema)),
             version=table.version,
             n_bytes=lance.n_bytes(self.folder),

@@ -68,7 +68,7 @@ def weighted_sum(parts: Sequence[tuple[float, Vector]]) -> Vector:
 
     Raises StoreError where they cancel out.
     """
-    return _unit(np.sum([weight * _mean(vectors) for weight, vectors in parts], axis=0, dtype=np.float32))
+    return _unit(np.asarray([weight * _mean(vectors) for weight, vectors in parts]).sum(axis=0, dtype=np.float32))
 
 
 def _mean(vectors: Vector) -> Vector:

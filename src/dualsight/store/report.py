@@ -63,3 +63,5 @@ class Tally:
                 self.n_present += 1
             case Failed():
                 self.failed.append(event)
+            case _:  # no picture: nothing that was to be added
+                pass

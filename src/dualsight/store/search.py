@@ -137,7 +137,7 @@ def _group_column(table: Table, per: str | None) -> str | None:
 def _first_of_each(found: pa.Table, column: str) -> pa.Table:
     """The first row of each value; rows without one all stay."""
     seen: set[object] = set()
-    kept = []
+    kept: list[int] = []
     for place, value in enumerate(found[column].to_pylist()):
         if value is None or value not in seen:
             seen.add(value)

@@ -77,7 +77,7 @@ class Size:
 
         memory_bytes: of the machine that searches. queries_s: asked in a second.
         """
-        reasons = []
+        reasons: list[str] = []
         if self.build_hours > 24:
             reasons.append(f"the approximate index takes {self.build_hours:,.0f} hours to build, by one process")
         if self.index_bytes > memory_bytes:

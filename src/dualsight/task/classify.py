@@ -86,5 +86,5 @@ def classify(
 
 def ranked(labels: Sequence[str], values: NDArray[np.float64]) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Labels and probabilities by falling probability; equal ones keep the order they were given in."""
-    order = np.argsort(-values, kind="stable")
+    order: list[int] = np.argsort(-values, kind="stable").tolist()
     return tuple(labels[i] for i in order), tuple(float(values[i]) for i in order)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ def embed_prepared(
 
 
 @contextmanager
-def _starting(engine: Engine, preprocessing: Preprocessing, batch_size: int) -> Iterator[Start]:
+def _starting(engine: Engine, preprocessing: Preprocessing, batch_size: int) -> Generator[Start, None, None]:
     """How pictures are begun. A processor's engine computes in a thread: Python's lock is free meanwhile."""
     if isinstance(engine, AsyncEngine):
         yield partial(engine.start_images, preprocessing=preprocessing)
@@ -144,6 +144,12 @@ def _batches(stream: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
+def _check(texts: Sequence[object]) -> None:
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TextError(f"text {i} is {type(text).__name__}, not a string")
+
+
 class TextEmbedder:
     """Texts → embeddings, with a bounded memory: a label that was seen before costs nothing."""
 
@@ -160,9 +166,7 @@ class TextEmbedder:
 
         Raises TextError if one is not a string.
         """
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TextError(f"text {i} is {type(text).__name__}, not a string")
+        _check(texts)
         known = self._known(texts)
         new = sorted({text for text in texts if text not in known}, key=lambda text: (len(text), text))
         for batch in _batches(new, batch_size):  # alike in length, so that little of a batch is padding

@@ -73,7 +73,7 @@ class _Pooled:
     def __init__(self, first: Embedded, pool: Pool) -> None:
         self.n = 1
         self._first = first
-        self._pool = pool
+        self._pool: Pool = pool
         self._vector: Vector = first.vector.astype(np.float64)  # the sum, or the greatest numbers
         self._all: list[Vector] = [first.vector]  # of the median, which needs them
         self._meta = first.meta
@@ -112,9 +112,11 @@ def _common(one: FrameMeta, other: FrameMeta) -> FrameMeta:
     """What both say; None where they differ, but of windows that they do."""
     if one == other:
         return one
-    window = one.window if one.window == other.window else _OWN_WINDOWS
-    same = {f.name: getattr(one, f.name) for f in fields(one) if getattr(one, f.name) == getattr(other, f.name)}
-    return FrameMeta(**same | {"window": window})
+    same: dict[str, Any] = {
+        f.name: getattr(one, f.name) for f in fields(one) if getattr(one, f.name) == getattr(other, f.name)
+    }
+    same["window"] = one.window if one.window == other.window else _OWN_WINDOWS
+    return FrameMeta(**same)
 
 
 def _joined(notes: list[str]) -> str | None:

@@ -64,7 +64,7 @@ def check_labels(labels: Sequence[str]) -> None:
         seen.add(label)
 
 
-def _check_list(texts: Sequence[str], noun: str) -> None:
+def _check_list(texts: Sequence[object], noun: str) -> None:
     if isinstance(texts, str):
         raise TextError(
             f"one {noun} where a list of them is needed: this is one string", hint=f"put it in brackets: [{noun}]"

@@ -120,7 +120,7 @@ def _room(context_length: int) -> int:
     return context_length - 2
 
 
-def _clean(text: str, index: int) -> str:
+def _clean(text: object, index: int) -> str:
     """Mended, lower-cased text with single spaces; special tokens written out in it stay what they are.
 
     Mending (ftfy) undoes mojibake, HTML entities, curly quotes and control characters, as the reference does.
@@ -160,7 +160,7 @@ def _read_vocabulary(file: Traversable) -> dict[str, int]:
 
 def _read_merges(file: Traversable, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
     """The merges by falling priority: one pair a line, below a line that names the format's version."""
-    merges = []
+    merges: list[tuple[str, str]] = []
     for number, line in enumerate(_read_text(file).strip().split("\n")[1:], start=2):
         first, _, second = line.partition(" ")
         if not (first in vocabulary and second in vocabulary and first + second in vocabulary):

@@ -247,7 +247,7 @@ def _decode_rle(data: bytes, pixels: PixelElement, module: PixelModule) -> Store
     misnamed = module.photometric_interpretation == "YBR_FULL_422"  # run lengths share no colour
     colour = "YBR_FULL" if misnamed else module.photometric_interpretation
     planes = replace(module, planar_configuration=1, photometric_interpretation=colour)
-    options = _options(planes, pixels, 1) | {"pixel_vr": "OW"}
+    options: dict[str, Any] = _options(planes, pixels, 1) | {"pixel_vr": "OW"}
     return _as_stored(*get_decoder(ExplicitVRLittleEndian).as_array(native, index=0, raw=True, **options))
 
 

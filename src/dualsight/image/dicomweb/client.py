@@ -10,9 +10,10 @@ import json
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dualsight.errors import FetchError, ImageTooLarge, MissingExtra, UnreadableImage
@@ -96,7 +97,9 @@ class Client:
             return part.close()
 
     @contextmanager
-    def _answer(self, path: str, query: Mapping[str, str], accept: str, source: str) -> Iterator[httpx2.Response]:
+    def _answer(
+        self, path: str, query: Mapping[str, str], accept: str, source: str
+    ) -> Generator[httpx2.Response, None, None]:
         """A response of status 200 or 204, its body not yet read. What breaks in the block is said as well."""
         http = self.connect()
         import httpx2
@@ -192,7 +195,8 @@ class _OnlyPart:
 def _connections(service: str, timeout_s: float) -> httpx2.Client:
     try:
         import httpx2
-        import python_multipart  # noqa: F401 - said now that it is missing, not after the first instance
+
+        import_module("python_multipart")  # said now that it is missing, not after the first instance
     except ImportError as error:
         raise MissingExtra(f"a DICOMweb source needs {error.name}", hint='pip install "dualsight[dicomweb]"') from None
     header = authorization(service)

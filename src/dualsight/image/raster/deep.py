@@ -37,7 +37,8 @@ def samples_16(
         case "PPM", ("RGB", int(maxval)) if codec == "ppm" and maxval > 255:
             values = np.frombuffer(data, ">u2", image.width * image.height * 3, offset)
             return values.reshape(image.height, image.width, 3).astype(np.uint16)
-    return None
+        case _:
+            return None
 
 
 def _unpack_as(image: Any, rawmode: str) -> None:

@@ -54,7 +54,11 @@ def _row_bytes(header: memoryview) -> int:
     return total
 
 
-def _inflated_bytes(inflate: zlib._Decompress, body: bytes | memoryview, wanted: int) -> int:
+def _inflated_bytes(
+    inflate: zlib._Decompress,  # pyright: ignore[reportPrivateUsage]  # the only name that there is
+    body: bytes | memoryview,
+    wanted: int,
+) -> int:
     """How many bytes `body` adds to the stream, counted in small blocks and not beyond what is wanted."""
     count = 0
     while count < wanted:

@@ -144,7 +144,7 @@ def read_deep(data: bytes, page: Page, *, source: str, frame: int | None, limits
     if min(page.block_width, page.block_height) < 1 or across * down * n_planes != len(page.offsets):
         raise UnreadableImage("strips or tiles do not cover the page", source=source, frame=frame)
     limits.check_bytes(across * page.block_width * page.height * n_samples * page.bits[0] // 8, source=source)
-    planes = []
+    planes: list[NDArray[Any]] = []
     for plane in range(n_planes):
         blocks = slice(plane * across * down, (plane + 1) * across * down)
         planes.append(_read_plane(data, page, blocks, across, n_samples // n_planes))

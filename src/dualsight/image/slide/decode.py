@@ -7,10 +7,11 @@ and a picture of the whole slide of at most 2048 pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -169,7 +170,7 @@ class Slide:
         return boxes
 
     @contextmanager
-    def _stored(self, level: Level) -> Iterator[StoredTiles]:
+    def _stored(self, level: Level) -> Generator[StoredTiles, None, None]:
         tifffile = _tifffile(self.source)
         with ExitStack() as opened:
             with damage(self.source, "the slide is damaged"):
@@ -208,7 +209,7 @@ def _slide(path: Path, source: str, directories: tuple[Directory, ...], limits: 
     _tifffile(source)
     base = directories[0]
     mpp = mpp_of(base)
-    levels = []
+    levels: list[Level] = []
     for directory in directories:
         check_readable(directory, limits=limits, source=source)
         downsample = (base.width / directory.width + base.height / directory.height) / 2
@@ -229,10 +230,9 @@ def _slide(path: Path, source: str, directories: tuple[Directory, ...], limits: 
 def _tifffile(source: str) -> ModuleType:
     """Raises UnsupportedImage if the libraries that read slides are not installed: other files go on without them."""
     try:
-        import imagecodecs  # noqa: F401 - tifffile reads few files without it, and says so late
-        import tifffile
+        import_module("imagecodecs")  # tifffile reads few files without it, and says so late
+        return import_module("tifffile")
     except ImportError:
         hint = "pip install 'dualsight[slide]'"
         problem = "a slide, which needs tifffile and imagecodecs, and they are not installed"
         raise UnsupportedImage(problem, source=source, hint=hint) from None
-    return tifffile

@@ -207,7 +207,7 @@ class _Walk:
         return self._bytes(place, min(n_bytes, most))
 
     def _resolution(self, tags: dict[int, tuple[int, int, bytes]]) -> tuple[float, float] | None:
-        found = []
+        found: list[float] = []
         for tag in (_X_RESOLUTION, _Y_RESOLUTION):
             kind, count, value = tags.get(tag, (0, 0, b""))
             if kind != _RATIONAL or count != 1:

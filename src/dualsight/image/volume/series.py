@@ -171,7 +171,8 @@ def check_alike(first: Slice, other: Slice, source: str) -> None:
 def _ordered(slices: Sequence[Slice], normal: Vector) -> tuple[list[Slice], list[str]]:
     """The slices by rising distance along the normal, one for each place, and what is odd about their places."""
     ordered = sorted(slices, key=lambda s: float(s.position @ normal))
-    kept, notes = ordered[:1], []
+    kept = ordered[:1]
+    notes: list[str] = []
     for candidate in ordered[1:]:
         if (candidate.position - kept[-1].position) @ normal > _SAME_PLACE_MM:
             kept.append(candidate)

@@ -27,7 +27,14 @@ from dualsight.image.voi import distinct, per_value, to_grey, value_range
 Affine = NDArray[np.float64]  # [4, 4]: voxel index → mm, RAS+
 
 _AXES: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
-_PLANES: dict[str, Plane] = dict(zip("RLAPSI", ("sagittal",) * 2 + ("coronal",) * 2 + ("axial",) * 2, strict=True))
+_PLANES: dict[str, Plane] = {
+    "R": "sagittal",
+    "L": "sagittal",
+    "A": "coronal",
+    "P": "coronal",
+    "S": "axial",
+    "I": "axial",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,7 +84,7 @@ class Volume:
         axis = _AXES[plane]
         values = np.zeros(self.values.shape, np.float32)
         stored = np.moveaxis(values, axis, 0)[frame_index % self.values.shape[axis]][::-1, ::-1].T  # [down, across]
-        stored[...] = Image.fromarray(shown).resize(stored.shape[::-1], Image.Resampling.BOX)
+        stored[...] = np.asarray(Image.fromarray(shown).resize(stored.shape[::-1], Image.Resampling.BOX))
         return values
 
     def _slices(self, plane: Plane, step_mm: float | None, limits: Limits) -> Iterator[Frame]:

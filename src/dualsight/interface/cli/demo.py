@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,7 +59,7 @@ def demo(
 def _answers(model: Model, cases: Sequence[Case]) -> list[Answer]:
     from dualsight.interface.cli.demo_cases import Answer, ask
 
-    answers = []
+    answers: list[Answer] = []
     for answer in show_progress(ask(model, cases), "looking at pictures", total=len(cases)):
         if isinstance(answer, Answer):
             answers.append(answer)
@@ -127,7 +128,7 @@ def _row(answer: Answer) -> dict[str, Any]:
 
 def _plot(model: Model, answers: Sequence[Answer], path: Path) -> None:
     try:
-        import matplotlib  # noqa: F401
+        import_module("matplotlib")
     except ModuleNotFoundError:
         show_line("no plot: matplotlib is not installed; pip install 'dualsight[plot]' installs it")
         return

@@ -137,6 +137,8 @@ def _show(event: Event) -> None:
             show_line(f"skipped {event.name}: {event.reason}")
         case Failed():
             show_error(str(event.error), event.error.hint)
+        case _:  # what was added, or there before, is only counted
+            pass
 
 
 def _lines(path: Path) -> list[str]:

@@ -106,7 +106,7 @@ def extras() -> tuple[Extra, ...]:
         package = metadata.distribution("dualsight")
     except metadata.PackageNotFoundError:  # run from a source folder
         return ()
-    found = []
+    found: list[Extra] = []
     for name in package.metadata.get_all("Provides-Extra") or ():
         marker = re.compile(rf"extra\s*==\s*['\"]{re.escape(name)}['\"]")
         needed = tuple(_package_name(line) for line in package.requires or () if marker.search(line))

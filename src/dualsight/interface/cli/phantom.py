@@ -51,7 +51,7 @@ def phantom(
 
 def choose(modalities: Sequence[Modality], names: Sequence[str]) -> tuple[Modality, ...]:
     """Those whose name, or name and anatomy, is in `names`; all for none. Raises BadParameter for an unknown one."""
-    chosen = []
+    chosen: list[Modality] = []
     for name in names:
         found = [m for m in modalities if name.lower() in (m.name, f"{m.name} {m.anatomy}")]
         if not found:

@@ -43,4 +43,5 @@ def _text(value: Value) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:.4g}"
-    return str(value)
+        case _:
+            return str(value)

@@ -149,7 +149,7 @@ def search_evaluate(
     if as_json:
         precisions = {f"precision@{k}": value for k, value in zip(found.ks, found.precisions, strict=True)}
         counts = {"queries": found.n_queries, "labels": found.n_labels, "chance": found.chance}
-        after = {}
+        after: dict[str, float] = {}
         if adapted is not None:
             after = {f"adapter_precision@{k}": value for k, value in zip(adapted.ks, adapted.precisions, strict=True)}
         typer.echo(json.dumps({"label": found.label, **precisions, **after, **counts}))

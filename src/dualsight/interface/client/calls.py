@@ -84,7 +84,7 @@ class Calls:
 
     def encode_text(self, texts: str | Sequence[str]) -> Exchange[Vectors]:
         """`Model.encode_text`: all texts, some hundreds at a time."""
-        rows = [texts] if isinstance(texts, str) else list(texts)
+        rows: list[object] = [texts] if isinstance(texts, str) else list(texts)
         for index, text in enumerate(rows):
             if not isinstance(text, str):
                 raise TextError(f"text {index} is {type(text).__name__}, not a string")
@@ -256,7 +256,7 @@ def _looked_for(query: Query) -> dict[str, object]:
 
 def _contents(images: Iterable[Any]) -> list[bytes]:
     """Raises the ImageError of the first that cannot be read."""
-    contents = []
+    contents: list[bytes] = []
     for each in images:
         for batch in batches(each, 1):
             for upload in batch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,12 +20,13 @@ PATIENCE_S = 60.0  # of waiting for a busy server
 
 def check_address(base_url: str) -> str:
     """The address without a slash at its end. Raises ConfigError for what is no http(s) address of a server."""
+    parts = None
     try:
         parts = urlsplit(base_url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    if not usable:
+    if parts is None or not usable:
         raise ConfigError("no http(s) address of a server", hint="for example http://127.0.0.1:8000")
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigError(
@@ -69,7 +70,7 @@ def reply_of(response: httpx2.Response) -> Reply:
 
 
 @contextmanager
-def translated(service: str, timeout_s: float) -> Iterator[None]:
+def translated(service: str, timeout_s: float) -> Generator[None, None, None]:
     """What httpx2 raises in the block is a ServiceError."""
     import httpx2
 

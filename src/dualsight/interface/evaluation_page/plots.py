@@ -38,7 +38,8 @@ def square(lines: Sequence[Line], *, alt: str, across: str, up: str, diagonal: b
 
 
 def _frame(across: str, up: str) -> str:
-    grid, numbers = [], []
+    grid: list[str] = []
+    numbers: list[str] = []
     for tick in TICKS:
         x, y = _place(tick, tick)
         grid.append(_path((tick, tick), (0, 1), "grid") + _path((0, 1), (tick, tick), "grid"))

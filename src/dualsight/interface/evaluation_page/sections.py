@@ -25,7 +25,7 @@ def figure(value: Figure) -> str:
 
 def summary_section(found: Evaluation) -> str:
     """One line a method."""
-    rows = []
+    rows: list[str] = []
     for method in found.methods:
         top = (
             ("–", "–") if method.top is None else (f"{method.top.accuracy:.3f}", f"{method.top.balanced_accuracy:.3f}")
@@ -63,7 +63,7 @@ def labels_section(found: Evaluation) -> str:
 
 def curves_section(found: Evaluation) -> str:
     """ROC and precision-recall curves, a line a method."""
-    plots = []
+    plots: list[str] = []
     for j, label in enumerate(found.labels):
         roc = [(i, method.labels[j].roc) for i, method in enumerate(found.methods)]
         pr = [(i, method.labels[j].pr) for i, method in enumerate(found.methods)]
@@ -93,7 +93,7 @@ def _key(names: list[str]) -> str:
 def thresholds_section(found: Evaluation) -> str:
     """What the chosen thresholds do to the pictures measured."""
     heads = ("", "rule", "threshold", "sensitivity", "specificity", "accuracy", "balanced accuracy", "F1")
-    tables = []
+    tables: list[str] = []
     for method in found.methods:
         rows = [
             row(
@@ -125,7 +125,7 @@ def confusion_section(found: Evaluation) -> str:
 
 def _confusion(method: MethodFigures, labels: tuple[str, ...]) -> str:
     matrix = method.top.confusion if method.top else ()
-    rows = []
+    rows: list[str] = []
     for label, counts in zip(labels, matrix, strict=True):
         whole = sum(counts) or 1
         cells = "".join(f'<td class="cell" style="--part:{n / whole:.3f}">{count(n)}</td>' for n in counts)
@@ -136,7 +136,8 @@ def _confusion(method: MethodFigures, labels: tuple[str, ...]) -> str:
 
 def calibration_section(found: Evaluation) -> str:
     """Reliability diagrams and expected calibration errors."""
-    plots, rows = [], []
+    plots: list[str] = []
+    rows: list[str] = []
     for method in found.methods:
         one = method.calibration
         kinds = [("as it is", one.plain), ("temperature", one.by_temperature), ("Platt", one.by_platt)]

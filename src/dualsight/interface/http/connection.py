@@ -49,13 +49,14 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Stops the head's clock where the head is complete, starts it where one has begun."""
         super().data_received(data)
-        if self.cycle is None or self.cycle.response_complete:
+        cycle = self._unanswered
+        if cycle is None:
             self._wait_for_head()
             return
         _stop(self._head_clock)
         self._head_clock = None
         if self._is_last:
-            _end_with(self.cycle)
+            _end_with(cycle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks."""
@@ -76,18 +77,24 @@ class Connection(H11Protocol):
     def shutdown(self) -> None:
         """The server ends: what was asked is answered, and for a moment what may be on its way, too."""
         self._is_last = True
-        if self.cycle is None or self.cycle.response_complete:
+        cycle = self._unanswered
+        if cycle is None:
             self.loop.call_later(self.last_s, self._close_if_idle)
         else:
-            _end_with(self.cycle)
+            _end_with(cycle)
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP is answered like any malformed request."""
         self._give_up(MalformedRequest("not a request of HTTP"))
 
     def _close_if_idle(self) -> None:
-        if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
+        if not self.transport.is_closing() and self._unanswered is None:
             super().shutdown()
+
+    @property
+    def _unanswered(self) -> RequestResponseCycle | None:
+        """The request that is being answered; None also before the first, which uvicorn's types do not say."""
+        return self.cycle if self.cycle and not self.cycle.response_complete else None
 
     def _wait_for_head(self) -> None:
         if self._head_clock is None:
@@ -112,7 +119,8 @@ class Connection(H11Protocol):
         """Refuses and closes, without the application, where no answer has begun."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+        cycle = self._unanswered
+        if cycle is None or not cycle.response_started:
             self.transport.write(_as_bytes(refusal(error, "")))
         self.transport.close()
 

@@ -39,7 +39,8 @@ def label_groups() -> dict[str, list[str]]:
 
 @cache
 def _rows() -> tuple[dict[str, str], ...]:
-    return tuple(csv.DictReader(files(__package__).joinpath("labels.csv").read_text("utf-8").splitlines()))
+    text = files("dualsight.interface.mcp").joinpath("labels.csv").read_text("utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
 
 
 def _matching(values: list[str], regex: str | None) -> list[str]:

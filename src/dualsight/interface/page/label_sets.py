@@ -39,7 +39,7 @@ def built_in(model: Model) -> dict[str, LabelSet]:
 
 def read_saved(kept: Any) -> dict[str, LabelSet]:
     """The sets in what a browser has kept; whatever else may be in it is passed over."""
-    sets = {}
+    sets: dict[str, LabelSet] = {}
     for name, entry in kept.items() if isinstance(kept, dict) else ():
         if isinstance(entry, dict) and all(isinstance(entry.get(field), list) for field in ("labels", "templates")):
             sets[str(name)] = LabelSet(

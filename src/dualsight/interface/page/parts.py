@@ -31,7 +31,7 @@ def drop(title: str, limit_bytes: int) -> gr.HTML:
 @cache
 def _resource(name: str) -> str:
     """A file that lies beside this one."""
-    return (files(__package__) / name).read_text(encoding="utf-8")
+    return (files("dualsight.interface.page") / name).read_text(encoding="utf-8")
 
 
 def style() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
+from gradio.themes.base import Base
 
 FONT = ["system-ui", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
@@ -56,4 +56,4 @@ def theme() -> Any:
     chosen: dict[str, Any] = {"input_border_width": "1px"}
     for name, (light, dark) in _COLOURS.items():
         chosen[name], chosen[f"{name}_dark"] = light, dark
-    return gr.themes.Base(font=FONT, font_mono=MONO).set(**chosen, color_accent=_TONE[0])
+    return Base(font=FONT, font_mono=MONO).set(**chosen, color_accent=_TONE[0])

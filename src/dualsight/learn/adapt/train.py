@@ -149,7 +149,7 @@ def _estimate(
     """`figure`, and the middle 95 % of it over resamples of whole patients, which are not independent pictures."""
     rng = np.random.default_rng(seed)
     rows = np.split(np.argsort(patients, kind="stable"), np.cumsum(np.bincount(patients))[:-1])
-    values = []
+    values: list[float] = []
     for _ in range(RESAMPLES):
         drawn = np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
         values.append(figure(scores[drawn], truth[drawn]))
@@ -184,7 +184,7 @@ def _check_labels(train: EmbeddedManifest) -> None:
     """Raises ManifestError unless there are two labels, or several a picture, and an example of each."""
     manifest = train.manifest
     if len(manifest.labels) < 2 and not manifest.is_multilabel:
-        raise ManifestError(f"{manifest.path}: one label only: {manifest.labels[0]!r}", hint="two are needed")
+        raise ManifestError(f"{manifest.path}: one label only: {', '.join(manifest.labels)!r}", hint="two are needed")
     missing = [label for label, n in zip(manifest.labels, train.truth().sum(axis=0), strict=True) if n == 0]
     if missing:
         problems = tuple(f"no example of {label!r} to learn from" for label in missing)

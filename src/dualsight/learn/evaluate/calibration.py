@@ -48,7 +48,7 @@ def reliability(probabilities: Floats, truth: Truth, *, multilabel: bool) -> Rel
         rows = np.arange(len(top))
         confidence, right = probabilities[rows, top], truth[rows, top]
     numbers = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    bins = []
+    bins: list[Bin] = []
     for i in np.unique(numbers):
         inside = numbers == i
         bins.append(

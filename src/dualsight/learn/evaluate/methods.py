@@ -44,18 +44,20 @@ def nearest(train: EmbeddedManifest) -> Method:
     """Votes of the most similar training pictures. Raises ManifestError where they have fewer than two labels."""
     truth = train.truth()
     head, k = KNearest(), truth.shape[1]
+    predict: Predict
     if train.manifest.is_multilabel:
-        predict: Predict = head.fit(train.vectors, truth.astype(int)).predict_proba
+        predict = head.fit(train.vectors, truth.astype(int)).predict_proba
     elif len(np.unique(truth.argmax(axis=1))) < 2:
         raise ManifestError(f"{train.manifest.path}: k-NN needs training pictures of two labels")
     else:
         head.fit(train.vectors, truth.argmax(axis=1))
 
-        def predict(vectors: NDArray[np.float32]) -> Floats:
+        def among_all(vectors: NDArray[np.float32]) -> Floats:
             found = np.zeros((len(vectors), k))
             found[:, head.classes_] = head.predict_proba(vectors)
             return found
 
+        predict = among_all
     neighbours = min(head.n_neighbors, len(truth))
     return Method(name="knn", detail=f"{neighbours} nearest of {len(truth):,} training pictures", predict=predict)
 

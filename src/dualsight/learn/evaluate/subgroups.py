@@ -35,7 +35,7 @@ class Group:
 
 def check_subgroups(manifest: Manifest, columns: Sequence[str]) -> None:
     """Raises ManifestError for a column that is not there, or has too many values to be groups."""
-    problems = []
+    problems: list[str] = []
     present = manifest.examples[0].columns
     for column in columns:
         if column not in present:

@@ -105,7 +105,7 @@ def _thresholds(document: dict[str, Any]) -> Thresholds:
     found = Thresholds(**document, by_label=by_label)
     if found.rule not in RULES:
         raise ValueError(f"rule {found.rule!r}")
-    if not isinstance(found.fingerprint, str) or not isinstance(found.multilabel, bool):
+    if not isinstance(document["fingerprint"], str) or not isinstance(document["multilabel"], bool):
         raise TypeError("fingerprint or multilabel")
     for label, values in by_label.items():
         if not all(type(number) in (int, float) and math.isfinite(number) for number in asdict(values).values()):

@@ -201,7 +201,8 @@ def layout(a: Abdomen, rng: np.random.Generator, side: int) -> Slice:
     spleen = ellipse(x, y, (0.78 * inner[0], 0.22 * inner[1]), (0.15 * big, 0.27 * big), 0.3)
     dent = physics.norm(x - (0.78 * inner[0] - 0.28 * big), y - (0.1 * inner[1])) - 0.17
     spleen = np.minimum(np.minimum(spleen + 0.012 * coarse, dent), cavity - 0.012)
-    kidneys, hila = [], []
+    kidneys: list[Map] = []
+    hila: list[tuple[float, float]] = []
     for sign in (-1, 1):
         size = a.kidney * rng.uniform(0.92, 1.05)
         centre = (sign * (0.36 + rng.uniform(0, 0.03)) * a.width / 0.8, a.spine_y + rng.uniform(-0.05, 0.0))

@@ -192,7 +192,8 @@ def _tree(rng: np.random.Generator, sign: int) -> tuple[list[Line], list[float]]
 
 def _vessels(rng: np.random.Generator, side: int) -> Map:
     """Thickness of blood in both lungs."""
-    lines, widths = [], []
+    lines: list[Line] = []
+    widths: list[float] = []
     for sign in (-1, 1):
         branches, thick = _tree(rng, sign)
         lines += branches

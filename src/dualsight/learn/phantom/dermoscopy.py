@@ -210,8 +210,8 @@ def _angioma(rng: np.random.Generator, scene: Scene) -> Lesion:
     u = u + 0.5 * step * (np.round(v / step) % 2)
     radius = step * rng.uniform(0.46, 0.6, u.size)
     kept = np.hypot(u, v / np.float32(0.5 + 0.5 * scene.skin.oval)) < 0.95 * scene.skin.radius
-    lacunae = scene.spots(rng, *(a[kept].astype(np.float32) for a in (u, v, radius)))
-    lacunae = ndimage.gaussian_filter(lacunae, 0.02 * scene.pose.scale)
+    x, y, r = (a[kept].astype(np.float32) for a in (u, v, radius))
+    lacunae = ndimage.gaussian_filter(scene.spots(rng, x, y, r), 0.02 * scene.pose.scale)
     mask = rho < 1
     purple = float(rng.uniform(0, 0.5)) * smoothstep(0.9, 0.2, rho)
     blood = 0.35 * smoothstep(1.2, 0.9, rho) + float(rng.uniform(1.3, 2.0)) * lacunae

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class Tissue:
     echo: Map
     loss: Map
 
-    def fill(self, region: Map, echo: float | Map, loss: float = 0.0) -> None:
+    def fill(self, region: Map, echo: float | NDArray[np.floating[Any]], loss: float = 0.0) -> None:
         """Lays tissue over what is there; region 0…1."""
         self.echo += region * (echo - self.echo)
         self.loss += region * (loss - self.loss)

@@ -7,13 +7,14 @@ lateral positions in millimetres from the fovea.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.learn.phantom.physics import Map
 
-Row = NDArray[np.float32]  # [W]
+Row = NDArray[np.floating[Any]]  # float32 [W]: numpy's types do not say that a number times float32 stays float32
 
 LAYERS = ("nfl", "gcl", "ipl", "inl", "opl", "onl", "elm", "myoid", "ez", "outer", "rpe", "choroid", "sclera")
 REFLECTIVITY = {  # linear, vitreous 0.02

@@ -79,7 +79,9 @@ class Scene:
 
 def _strands(breast: Breast, rng: np.random.Generator, side: int) -> Map:
     """Cooper's ligaments, ducts and vessels: thin bright lines, most of them towards the nipple."""
-    lines, widths, values = [], [], []
+    lines: list[NDArray[np.float64]] = []
+    widths: list[float] = []
+    values: list[float] = []
     nipple = np.array([breast.depth - 1.0, breast.sag])
     t = np.linspace(0, 1, 8)[:, None]
     for _ in range(26):
@@ -137,7 +139,7 @@ def _rays(scene: Scene, rng: np.random.Generator, at: tuple[float, float], inner
     """Straight thin strands that leave a centre in all directions."""
     turns = np.linspace(0, 2 * np.pi, n, endpoint=False) + rng.normal(0, 0.12, n)
     lengths = rng.uniform(0.65, 1.0, n) * outer
-    lines = []
+    lines: list[NDArray[np.float64]] = []
     for turn, length in zip(turns, lengths, strict=True):
         way = np.array([np.cos(turn), np.sin(turn)])
         bend = np.array([-way[1], way[0]]) * rng.normal(0, 0.06) * length

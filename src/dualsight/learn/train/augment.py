@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageOps
+from PIL.ImageEnhance import Brightness, Color, Contrast, Sharpness
 
 from dualsight.image.prepare import Preprocessing, normalise
 from dualsight.learn.train.recipe import Augmentation
@@ -97,7 +98,7 @@ def _affine(a: float, b: float, c: float, d: float, e: float, f: float) -> Calla
     return lambda picture: picture.transform(picture.size, Image.Transform.AFFINE, (a, b, c, d, e, f))
 
 
-def _enhance(kind: Callable[[Image.Image], ImageEnhance._Enhance]) -> Operation:
+def _enhance(kind: type[Brightness | Color | Contrast | Sharpness]) -> Operation:
     return lambda picture, strength, sign: kind(picture).enhance(1 + sign * 0.99 * strength)
 
 
@@ -108,10 +109,10 @@ OPERATIONS: tuple[Operation, ...] = (
     lambda picture, strength, sign: _affine(1, 0, sign * 32 * strength, 0, 1, 0)(picture),  # move along x, in pixels
     lambda picture, strength, sign: _affine(1, 0, 0, 0, 1, sign * 32 * strength)(picture),  # … along y
     lambda picture, strength, sign: picture.rotate(sign * 135 * strength),
-    _enhance(ImageEnhance.Brightness),
-    _enhance(ImageEnhance.Color),
-    _enhance(ImageEnhance.Contrast),
-    _enhance(ImageEnhance.Sharpness),
+    _enhance(Brightness),
+    _enhance(Color),
+    _enhance(Contrast),
+    _enhance(Sharpness),
     lambda picture, strength, sign: ImageOps.posterize(picture, 8 - round(6 * strength)),  # bits kept
     lambda picture, strength, sign: ImageOps.solarize(picture, round(255 * (1 - strength))),
     lambda picture, strength, sign: ImageOps.autocontrast(picture),

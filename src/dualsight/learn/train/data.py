@@ -104,7 +104,7 @@ class Places:
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, order = -1, np.empty(0, np.int64)
         for step in range(self.start, self.steps):
-            places = []
+            places: list[tuple[int, int]] = []
             for position in range(step * self.batch, (step + 1) * self.batch):
                 if position // self.pairs != epoch:
                     epoch = position // self.pairs

@@ -56,7 +56,7 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
     """The lines there are; a last one that was cut off is none."""
     if not file.exists():
         return []
-    lines = []
+    lines: list[dict[str, Any]] = []
     for line in file.read_text().splitlines():
         try:
             lines.append(json.loads(line))
@@ -67,7 +67,7 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 def read_figures(file: Path) -> list[tuple[int, Figures]]:
     """What was measured, with the steps done before."""
-    found = []
+    found: list[tuple[int, Figures]] = []
     for line in read_lines(file):
         if "validation" in line:
             values = dict(line["validation"])

@@ -8,7 +8,7 @@ A step's randomness (stochastic depth, LoRA's dropout) is seeded by its number: 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -110,7 +110,7 @@ class Trainer:
         return Step(self.done - 1, loss, rate, self.model.logit_scale.item(), norm)
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
+    def averaged(self) -> Generator[None, None, None]:
         """Within it the model has its running mean as weights, and is in evaluation mode."""
         self._exchange()
         self.model.eval()
@@ -133,7 +133,9 @@ class Trainer:
         share = 1 - min(self.recipe.ema_decay, (1 + self.done) / (10 + self.done))
         means = {id(p): self.average[name] for name, p in self.parameters.items()}
         for alike in by_kind(list(self.parameters.values())):
-            torch._foreach_lerp_([means[id(p)] for p in alike], list[Tensor](alike), share)
+            average, now = [means[id(p)] for p in alike], list[Tensor](alike)
+            # torch has it under no public name
+            torch._foreach_lerp_(average, now, share)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
     def _gradients(self, batch: Batch) -> float:
         """The loss of a batch over all processes; its gradients are left at the parameters.
@@ -206,7 +208,7 @@ def pair_loss(images: Tensor, texts: Tensor, logit_scale: Tensor, batch: Batch) 
 
 
 @contextmanager
-def repeatable(device: torch.device) -> Iterator[None]:
+def repeatable(device: torch.device) -> Generator[None, None, None]:
     """The same bits each time: embeddings' gradients are otherwise summed in whichever order threads come.
 
     On CUDA as far as torch can, with a warning where it cannot.
@@ -220,7 +222,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def attention_kernel(device: torch.device) -> Iterator[None]:
+def attention_kernel(device: torch.device) -> Generator[None, None, None]:
     """On a CPU plain attention: windows are short, and the fused kernel's backward takes several times as long."""
     with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
         yield

@@ -141,7 +141,8 @@ def _from_folder(folder: Path) -> tuple[list[Pair], list[str]]:
     """Files of `folder/LABEL/…`, at any depth; names that begin with a dot are left out."""
     if not folder.is_dir():
         return [], [f"{folder}: no such folder"]
-    pairs, problems = [], []
+    pairs: list[Pair] = []
+    problems: list[str] = []
     for home in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         files = sorted(path for path in home.rglob("*") if path.is_file() and not path.name.startswith("."))
         if not files:
@@ -154,7 +155,7 @@ def _from_folder(folder: Path) -> tuple[list[Pair], list[str]]:
 
 def _label_problems(labels: Sequence[str], pairs: list[Pair], validation: list[Pair], *, given: bool) -> list[str]:
     """Labels that are not among `labels`, with what may have been meant, and those without a picture."""
-    problems = []
+    problems: list[str] = []
     for pair in (*pairs, *validation):
         for label in pair.labels:
             if label not in labels:

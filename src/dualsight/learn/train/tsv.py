@@ -49,7 +49,8 @@ def read_tables(images: Path, texts: Path) -> tuple[list[TsvPair], list[str]]:
     """
     problems: list[str] = []
     names = _class_names(texts, problems)
-    pairs, seen = [], set()
+    pairs: list[TsvPair] = []
+    seen: set[str] = set()
     for number, key, offset, picture in _lines(images, problems):
         place = f"{images}, line {number}"
         if key in seen:

@@ -12,10 +12,11 @@ import os
 import secrets
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def plan(nodes: Sequence[Mapping[str, Any]], encoder_cores: int | None) -> Plan:
 
 
 @contextmanager
-def joined(cluster: Cluster) -> Iterator[Any]:
+def joined(cluster: Cluster) -> Generator[Any, None, None]:
     """The library, connected; a cluster that was started for it is ended with the block.
 
     Where the caller has connected Ray already, that connection is used and stays. Raises MissingExtra, EngineError.
@@ -134,7 +135,8 @@ def _imported(*, is_local: bool) -> Any:
     try:
         with _environment(loopback):
             import ray
-            import ray.exceptions
+
+            import_module("ray.exceptions")
     except ImportError as error:
         raise MissingExtra("a cluster needs Ray", hint="pip install 'dualsight[ray]'") from error
     return ray
@@ -151,7 +153,7 @@ def _private() -> dict[str, str]:
 
 
 @contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+def _environment(settings: Mapping[str, str]) -> Generator[None, None, None]:
     """Variables of this process and those that it starts, where they are not set; for the length of the block."""
     new = [name for name in settings if name not in os.environ]
     os.environ.update({name: settings[name] for name in new})
@@ -163,7 +165,7 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _folder() -> Iterator[str]:
+def _folder() -> Generator[str, None, None]:
     """A folder of this user's alone, with a short name: sockets in it may have a hundred characters."""
     short = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - a name in it that is drawn, mode 700
     with tempfile.TemporaryDirectory(prefix="dualsight-ray-", dir=short, ignore_cleanup_errors=True) as folder:

@@ -131,7 +131,9 @@ def window_weights(layer: WindowAttention, tokens: Tensor, grid: Grid, at: tuple
     query = q.unflatten(0, grid)[at]  # [h, d]
     missing = layer.window**2 - height * width
     if missing:
-        bias = layer.qkv.bias if layer.qkv.bias is not None else tokens.new_zeros(layer.qkv.out_features)
+        bias = layer.qkv.bias
+        if bias is None:  # pyright: ignore[reportUnnecessaryComparison]  # torch's types forget Linear(bias=False)
+            bias = tokens.new_zeros(layer.qkv.out_features)
         k = torch.cat([k, _queries_and_keys(bias[None, None], layer.heads)[1]])
     logits = torch.einsum("hd,nhd->hn", query, k) * layer.scale
     if missing:

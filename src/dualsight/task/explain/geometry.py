@@ -54,7 +54,8 @@ def to_frame(values: Map, height: int, width: int, preprocessing: Preprocessing)
 def _places(n: int, start: float, end: float, cells: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Where n pixels' centres lie among cells spread from start to end, or next to; and which lie there at all."""
     centres = np.arange(n) + 0.5
-    return np.clip((centres - start) / (end - start), 0, 1) * cells, (centres >= start) & (centres <= end)
+    places = np.asarray(np.clip((centres - start) / (end - start), 0, 1) * cells, np.float64)
+    return places, (centres >= start) & (centres <= end)
 
 
 def cubic_weights(places: NDArray[np.float64], cells: int) -> Map:

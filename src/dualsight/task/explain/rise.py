@@ -36,7 +36,7 @@ class Rise:
 
         def hidden() -> Iterator[NDArray[np.float32]]:
             for mask in self._masks(height, width):
-                yield blurred + mask * (pixels - blurred)
+                yield np.asarray(blurred + mask * (pixels - blurred), np.float32)
 
         gains = similarities(model, hidden(), direction)  # [n]
         with_place, shows = np.zeros((height, width)), np.zeros((height, width))
@@ -54,4 +54,4 @@ class Rise:
             row, column = rng.random(2)
             rows = cubic_weights((np.arange(height) + 0.5) / height * self.cells + row, self.cells + 1)
             columns = cubic_weights((np.arange(width) + 0.5) / width * self.cells + column, self.cells + 1)
-            yield np.clip(rows @ cells @ columns.T, 0, 1)
+            yield np.asarray(np.clip(rows @ cells @ columns.T, 0, 1), np.float32)

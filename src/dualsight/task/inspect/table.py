@@ -199,7 +199,8 @@ def _peer_row(name: str, config: ImageEncoderConfig, image_size: tuple[int, int]
 def _davit_stages(
     config: DaViTConfig, image_size: tuple[int, int], parts: list[tuple[Part, ...]]
 ) -> tuple[StageRow, ...]:
-    rows, grid = [], image_size
+    rows: list[StageRow] = []
+    grid = image_size
     for i, width in enumerate(config.widths):
         kernel, stride, padding = config.patch_size[i], config.patch_stride[i], config.patch_padding[i]
         height, across = (_convolved(side, kernel, stride, padding) for side in grid)
