@@ -56,6 +56,7 @@ lint: .venv/.ready-dev
 
 types: .venv/.ready-dev
 	$(BIN)/mypy
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 contracts: .venv/.ready-dev
 	$(BIN)/lint-imports
