@@ -9,7 +9,7 @@ training ends: a checkpoint has the architecture's weights and no others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -47,7 +47,7 @@ class DeepSupervision:
 
 
 @contextmanager
-def supervised(model: DualEncoder, stage: int, classes: int) -> Iterator[DeepSupervision]:
+def supervised(model: DualEncoder, stage: int, classes: int) -> Generator[DeepSupervision, None, None]:
     """Within it the model carries the linear layer, so that it is trained too. stage: which, from 0."""
     pairs = cast("nn.ModuleList", cast("nn.ModuleList", model.image_encoder.blocks)[stage])
     made = DeepSupervision(nn.Linear(model.config.image.widths[stage], classes))

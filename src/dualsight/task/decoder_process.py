@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -51,8 +52,8 @@ class _Opener:
     """Opens pictures as its settings say."""
 
     def __init__(self, settings: dict[str, Any], replies: IO[bytes]) -> None:
-        import dualsight.image.dicom.decode
-        import dualsight.image.raster.decode  # noqa: F401 - now, so that no picture waits for it
+        for kind in ("dicom", "raster"):  # now, so that no picture waits for it
+            import_module(f"dualsight.image.{kind}.decode")
 
         reading = settings["reading"]
         self._preprocessing = Preprocessing(**settings["preprocessing"])
@@ -97,7 +98,7 @@ class _Opener:
 
 
 @contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
+def _alarm(seconds: float) -> Generator[None, None, None]:
     """Whatever is inside: after that time the process ends, by SIGALRM."""
     if sys.platform == "win32":
         yield

@@ -140,7 +140,7 @@ def as_stream(images: Images) -> Iterable[Source | Item | Series | Study]:
     if isinstance(images, np.ndarray) and images.ndim == 4:
         return images
     if isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray)):
-        return [images]
+        return [cast("Source", images)]
     if hasattr(images, "read") or not isinstance(images, Iterable) or hasattr(images, "getbbox"):
         return [cast("Source | Item | Series | Study", images)]  # a file object, an item, a frame, a PIL image
     return images
