@@ -56,14 +56,15 @@ def test_one_that_misses_the_asked_cosine_is_not_written(tmp_path: Path, monkeyp
 
 
 def test_inputs_that_lose_most_stay_in_float(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dualsight.engine.quantize._quantised_inputs", lambda model: names(model)[-4:])
+    # six of them, so that it is quick: among these is one that the demonstration model loses most by
+    monkeypatch.setattr("dualsight.engine.quantize._quantised_inputs", lambda model: names(model)[::8])
     monkeypatch.setattr("dualsight.engine.quantize.MAX_FLOAT_SHARE", 1.0)
     checkpoint, some = load_checkpoint("demo"), pixels(12)
     plain = quantize(checkpoint, tmp_path / "plain", some, min_cosine=0.0)
     wanted = plain.cosine_least + 0.3 * (1 - plain.cosine_least)
     mended = quantize(checkpoint, tmp_path / "mended", some, min_cosine=wanted)
     assert plain.kept_in_float == ()
-    assert 1 <= len(mended.kept_in_float) <= 4
+    assert 1 <= len(mended.kept_in_float) <= 6
     assert mended.cosine_least >= wanted
     with pytest.raises(EngineError, match="nothing is written"):
         quantize(checkpoint, tmp_path / "too much", some, min_cosine=1.0)
