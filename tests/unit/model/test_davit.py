@@ -94,6 +94,17 @@ def test_stochastic_depth_acts_in_training_only() -> None:
     assert not torch.equal(encoder(pixels), encoder(pixels))
 
 
+def test_stochastic_depth_grows_from_block_to_block_and_spares_the_convolutions() -> None:
+    blocks = [block for stage in DaViT(SMALL).blocks for pair in stage for block in pair.children()]
+    attentions = [
+        getattr(block, name) for block in blocks for name in ("window_attn", "channel_attn") if hasattr(block, name)
+    ]
+    expected = pytest.approx([0, 0.5 / 3, 1 / 3, 0.5])  # of two pairs
+    assert [branch.drop_path.rate for branch in attentions] == expected
+    assert [block.ffn.drop_path.rate for block in blocks] == expected
+    assert {branch.drop_path.rate for block in blocks for branch in (block.conv1, block.conv2)} == {0.0}
+
+
 def test_gradients_reach_every_parameter() -> None:
     encoder = image_encoder(SMALL).eval()
     encoder(torch.randn(1, 3, 20, 12)).square().sum().backward()

@@ -50,14 +50,16 @@ def test_the_mlp_has_the_exact_gelu() -> None:
     torch.testing.assert_close(mlp(tokens), hidden @ mlp.fc2.weight.T + mlp.fc2.bias, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize(("kernel", "padding", "grid"), [(2, 0, (3, 4)), (3, 1, (3, 4)), (3, 0, (2, 3))])
+@pytest.mark.parametrize(
+    ("kernel", "padding", "grid"), [(2, 0, (3, 4)), (4, 0, (3, 3)), (3, 1, (3, 4)), (3, 0, (2, 3))]
+)
 def test_an_even_kernel_pads_a_ragged_edge(kernel: int, padding: int, grid: tuple[int, int]) -> None:
     torch.manual_seed(0)
     embed = ConvEmbed(3, 4, kernel=kernel, stride=2, padding=padding, prenorm=False, norm=False)
     pixels = torch.randn(1, 3, 5, 7)
     tokens, found = embed(pixels)
     assert found == grid
-    whole = F.pad(pixels, (0, 1, 0, 1)) if kernel == 2 else pixels
+    whole = F.pad(pixels, {2: (0, 1, 0, 1), 4: (0, 1, 0, 3)}.get(kernel, (0, 0)))
     torch.testing.assert_close(tokens, to_tokens(embed.proj(whole)), atol=0, rtol=0)
 
 

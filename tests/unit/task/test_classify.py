@@ -68,3 +68,4 @@ def test_equal_probabilities_keep_the_order_of_the_labels() -> None:
     assert values == (0.4, 0.3, 0.1, 0.1, 0.1) and all(type(value) is float for value in values)
     many = [str(number) for number in range(100)]  # few are kept in order by any way of sorting
     assert ranked(many, np.full(100, 0.01))[0] == tuple(many)
+    assert ranked(many, np.tile([0.015, 0.005], 50))[0] == tuple(many[::2] + many[1::2])
