@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -101,16 +101,27 @@ def embed_prepared(
 
 @contextmanager
 def _starting(engine: Engine, preprocessing: Preprocessing, batch_size: int) -> Generator[Start, None, None]:
-    """How pictures are begun. A processor's engine computes in a thread: Python's lock is free meanwhile."""
+    """How pictures are begun. A processor's engine computes in a thread: Python's lock is free meanwhile.
+
+    Less than a first batch is most likely all there is, and computed at once: a thread's own team of cores would take
+    half as long again as one small picture.
+    """
     if isinstance(engine, AsyncEngine):
         yield partial(engine.start_images, preprocessing=preprocessing)
         return
     shape = (batch_size, 3, preprocessing.height, preprocessing.width)
-    rooms = cycle([np.empty(shape, np.float32), np.empty(shape, np.float32)])  # one is computed, one is filled
+    rooms = np.empty(shape, np.float32), np.empty(shape, np.float32)  # one is computed, one is filled
+    n_begun = 0
     with ThreadPoolExecutor(1, "dualsight-encoder") as thread:
 
         def start(resized: Sequence[NDArray[np.uint8]]) -> Callable[[], Vector]:
-            return thread.submit(engine.encode_images, normalise_all(resized, preprocessing, next(rooms))).result
+            nonlocal n_begun
+            n_begun += 1
+            pixels = normalise_all(resized, preprocessing, rooms[n_begun % 2])
+            if n_begun == 1 and len(resized) < batch_size:
+                vectors = engine.encode_images(pixels)
+                return lambda: vectors
+            return thread.submit(engine.encode_images, pixels).result
 
         yield start
 

@@ -134,3 +134,17 @@ def test_what_the_pictures_raise_comes_after_the_batches_before_it(engine: Devic
     assert [next(results).index for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(RuntimeError, match="no more"):
         next(results)
+
+
+def test_less_than_a_batch_needs_no_thread() -> None:
+    threads: list[int] = []
+
+    class Here(Processor):
+        def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            threads.append(threading.get_ident())
+            return pixels[:, :1, 0, 0].copy()
+
+    for n in (1, 3, 5):
+        assert len(list(embed_prepared(pictures(n), Here(), SIZE, batch_size=4))) == n
+    assert threads[:2] == [threading.get_ident()] * 2
+    assert len(threads) == 4 and threading.get_ident() not in threads[2:]
