@@ -202,7 +202,7 @@ class FusedDaViT:
         attention = cast("WindowAttention | ChannelAttention", branch.fn)
         local = _local(conv, branch, attention.proj, owed)
         qkv, proj = self._copy(attention.qkv), self._copy(attention.proj)
-        mix = self._mix(attention, qkv)
+        mix = self._mix(attention)
 
         def step(tokens: Tensor, grid: Grid) -> Tensor:
             stream, normed = self._kernels.local_norm(tokens, grid, local)
@@ -210,14 +210,12 @@ class FusedDaViT:
 
         return step
 
-    def _mix(self, attention: WindowAttention | ChannelAttention, qkv: nn.Linear) -> Step:
+    def _mix(self, attention: WindowAttention | ChannelAttention) -> Step:
         if isinstance(attention, ChannelAttention):
             channels = Channels(attention.groups, attention.fixed_scale, attention.gain)
             return lambda rows, grid: self._kernels.channel_attention(rows, grid, channels)
-        pad = qkv.bias
-        if pad is None:  # pyright: ignore[reportUnnecessaryComparison]  # torch's types forget Linear(bias=False)
-            pad = qkv.weight.new_zeros(qkv.out_features)
-        windows = Windows(attention.heads, attention.window, attention.scale, pad.detach())
+        pad = attention.padded.detach().to(self._dtype)
+        windows = Windows(attention.heads, attention.window, attention.scale, pad)
         return lambda rows, grid: self._kernels.window_attention(rows, grid, windows)
 
     def _feed_forward(self, conv: nn.Module, branch: Residual) -> Step:

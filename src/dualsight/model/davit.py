@@ -74,11 +74,16 @@ class WindowAttention(nn.Module):
 
     def _padding(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Key and value of a padded token, each [1, h, 1, d]: what a zero token gives."""
+        _, k, v = self._heads(self.padded.to(like.dtype)[None, None])
+        return k, v
+
+    @property
+    def padded(self) -> Tensor:
+        """What `qkv` makes of a padded token, [3·C]."""
         bias = self.qkv.bias
         if bias is None:  # pyright: ignore[reportUnnecessaryComparison]  # torch's types forget Linear(bias=False)
-            bias = like.new_zeros(self.qkv.out_features)
-        _, k, v = self._heads(bias.to(like.dtype)[None, None])
-        return k, v
+            bias = self.qkv.weight.new_zeros(self.qkv.out_features)
+        return bias
 
 
 class ChannelAttention(nn.Module):

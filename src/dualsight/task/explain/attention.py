@@ -131,10 +131,7 @@ def window_weights(layer: WindowAttention, tokens: Tensor, grid: Grid, at: tuple
     query = q.unflatten(0, grid)[at]  # [h, d]
     missing = layer.window**2 - height * width
     if missing:
-        bias = layer.qkv.bias
-        if bias is None:  # pyright: ignore[reportUnnecessaryComparison]  # torch's types forget Linear(bias=False)
-            bias = tokens.new_zeros(layer.qkv.out_features)
-        k = torch.cat([k, _queries_and_keys(bias[None, None], layer.heads)[1]])
+        k = torch.cat([k, _queries_and_keys(layer.padded[None, None], layer.heads)[1]])
     logits = torch.einsum("hd,nhd->hn", query, k) * layer.scale
     if missing:
         logits[:, -1] += math.log(missing)
