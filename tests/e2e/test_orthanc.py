@@ -115,7 +115,7 @@ def test_the_command_line_embeds_a_study_as_its_files_are_embedded(
 ) -> None:
     study = header(STUDY[0]).StudyInstanceUID
     command = [sys.executable, "-m", "dualsight", "embed", *documented("embed", logged_in, study)]
-    command += ["--engine", "torch"]  # the same for both, so that the bits are
+    command += ["--engine", "torch", "--batch-size", "8"]  # the same for both, so that the bits are
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     written = np.load(tmp_path / "study.npz")
