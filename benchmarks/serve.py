@@ -3,10 +3,11 @@
     .venv/bin/python benchmarks/serve.py [--seconds 60]        # the demonstration model
     .venv/bin/python benchmarks/serve.py --official FOLDER     # official size, two clients, beside offline
 
-The clients are one process on the same cores. What they take of them is subtracted: speeds are images a second of
-processor time, of the server's process beside a process that does the same offline, with torch's threads told the same
-(`OMP_WAIT_POLICY`) and with something beside it that keeps as much of the cores busy as the clients do. FOLDER is any
-folder with 2.5 GB of room: the official-size recipe checkpoint is made there once.
+The server has a worker for each core, and the clients are one process on the same cores. Beside it, in turns: one
+process that does the same offline on all cores, with torch's threads told the same (`OMP_WAIT_POLICY`) and with
+something beside it that keeps as much of the cores busy as the clients do. Speeds are images a second by the clock, and
+of processor time.
+FOLDER is any folder with 2.5 GB of room: the official-size recipe checkpoint is made there once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `dualsight serve` does; read when torch is imported
@@ -44,15 +46,23 @@ CORES = len(os.sched_getaffinity(0))
 THREADS = {"OMP_NUM_THREADS": str(CORES)}
 
 
+def family(pid: int) -> list[int]:
+    """A process, its children and theirs."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return [pid, *(member for child in children for member in family(child))]
+
+
 def processor_s(pid: int) -> float:
-    """Seconds that a process has computed."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds that a server's processes have computed."""
+    fields = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in family(pid)]
+    return sum(int(row[11]) + int(row[12]) for row in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mib(pid: int) -> float:
-    """Memory that a process holds."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    """Memory that a server's processes hold; what they share is counted for each."""
+    pages = [int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in family(pid)]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 BUSY = """
@@ -82,8 +92,16 @@ def own_processor_s() -> float:
     return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
-def offline(model: dualsight.Model, pictures: list[bytes], share: float, seconds: float) -> tuple[float, float]:
-    """Images a processor second: of the engine on pixels in batches of 32, and of files through `encode_image`."""
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Images a second, by the clock and of processor time."""
+
+    clock: float
+    processor: float
+
+
+def offline(model: dualsight.Model, pictures: list[bytes], share: float, seconds: float) -> tuple[Speed, Speed]:
+    """How fast the engine is on pixels in batches of 32, and files through `encode_image`."""
     size = model.config.preprocessing
     pixels = np.random.default_rng(0).standard_normal((32, 3, size.height, size.width)).astype(np.float32)
     speeds = []
@@ -97,7 +115,7 @@ def offline(model: dualsight.Model, pictures: list[bytes], share: float, seconds
             while time.monotonic() - started < seconds / 2:
                 work()
                 done += n
-            speeds.append(done / (own_processor_s() - used))
+            speeds.append(Speed(done / (time.monotonic() - started), done / (own_processor_s() - used)))
     return speeds[0], speeds[1]
 
 
@@ -110,13 +128,18 @@ def report(tally: Tally, wall_s: float) -> None:
     print(f"  {len(ordered) / wall_s:.0f} requests/s; p50 {p50:.2f} s, p99 {p99:.2f} s (deadline {DEADLINE_S:g} s)")
 
 
+def _ratio(served: float, beside: list[float]) -> str:
+    before, after = beside
+    return f"{served:.0f} images/s of {before:.0f} before and {after:.0f} after: {2 * served / (before + after):.2f}"
+
+
 def under_load(seconds: float) -> None:
     """The load, in turns with the same offline; then too much load."""
     model = dualsight.load("demo")
     pool = calls(model)
     rng = random.Random(7)
     pictures = [draw(seed, rng) for seed in range(120)]
-    with serving("--model", "demo", "--deadline-s", DEADLINE_S, **THREADS) as server:
+    with serving("--model", "demo", "--workers", CORES, "--deadline-s", DEADLINE_S, **THREADS) as server:
         pid = server.process.pid
         own = time.process_time()
         _, wall_s = load(server.address, pool, 5)  # warm, and what the clients take
@@ -136,16 +159,16 @@ def under_load(seconds: float) -> None:
         watcher.join()
         used = processor_s(pid) - used
         after = offline(model, pictures, share, 10)
-    engine, files = (sum(pair) / 2 for pair in zip(before, after, strict=True))
-    served = tally.images / used
-    print(
-        f"{CLIENTS} clients for {seconds:g} s, demonstration model, {CORES} cores; the clients take {share:.2f} cores"
-    )
+    served = Speed(tally.images / wall_s, tally.images / used)
+    print(f"{CLIENTS} clients for {seconds:g} s, demonstration model, {CORES} cores and as many workers")
     report(tally, wall_s)
-    print(f"  {tally.images / wall_s:.0f} images/s by the clock, the server on {used / wall_s:.2f} cores")
-    print(f"  images a processor second: served {served:.0f}")
-    print(f"    files offline {files:.0f} ({before[1]:.0f}, {after[1]:.0f}): {served / files:.2f}")
-    print(f"    the engine alone, on pixels, {engine:.0f} ({before[0]:.0f}, {after[0]:.0f}): {served / engine:.2f}")
+    print(f"  the server on {used / wall_s:.2f} cores, the clients on {share:.2f}")
+    for name, pair in zip(
+        ("the engine alone, on pixels", "files offline"), zip(before, after, strict=True), strict=True
+    ):
+        clock, processor = ([getattr(speed, field) for speed in pair] for field in ("clock", "processor"))
+        print(f"  beside {name}: {_ratio(served.clock, clock)} by the clock")
+        print(f"    {_ratio(served.processor, processor)} of processor time")
     print(f"  memory {', '.join(f'{mib:.0f}' for mib in memory)} MiB")
     with serving("--model", "demo", "--max-queue", 8, "--max-images", 4, **THREADS) as server:
         tally, wall_s = load(server.address, pool, min(seconds, 15))

@@ -82,6 +82,11 @@ def quiet() -> Generator[None, None, None]:
         _silence.leave()
 
 
+def be_quiet() -> None:
+    """The same for good: of a process that does nothing but serve."""
+    _silence.enter()
+
+
 def quietly(frames: Iterator[T]) -> Iterator[T]:
     """The same frames: silence while one is made, none while its reader has it.
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -23,6 +25,21 @@ def test_the_libraries_are_silent_inside_and_heard_again_outside() -> None:
     assert logging.getLogger("pydicom").level == level
     with pytest.warns(UserWarning, match="odd"):
         warn_as("pydicom.valuerep")
+
+
+def test_a_process_can_be_quiet_for_good() -> None:
+    program = """
+import logging, warnings
+from dualsight.image.quiet import be_quiet, quiet
+be_quiet()
+with quiet():
+    pass
+assert not logging.getLogger("pydicom.pixels").isEnabledFor(logging.CRITICAL)
+for module in ("pydicom.valuerep", "somebody.else"):
+    warnings.warn_explicit(module, UserWarning, "there.py", 1, module=module)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "there.py:1: UserWarning: somebody.else\n"
 
 
 def test_other_code_is_heard_inside() -> None:

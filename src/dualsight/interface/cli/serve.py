@@ -73,7 +73,7 @@ def serve(
         adapter=adapter,
         keys=keys,
         local_only=is_loopback(host) and keys is None,
-        torch_threads=max(1, n_cores() // workers) if workers > 1 else None,
+        cores=max(1, n_cores() // workers) if workers > 1 else None,
         page=ui,
         index=index,
         limits=limits,

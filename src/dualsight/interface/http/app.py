@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from dualsight import __version__
+from dualsight.engine.processor import n_cores
 from dualsight.engine.select import EngineName, Precision
 from dualsight.errors import DualsightError
 from dualsight.interface.http import azure, explain, health, lion_ai, openai, own, search
@@ -57,7 +58,7 @@ class Settings:
     adapter: Path | None = None  # with one, /score classifies
     keys: Path | None = None
     local_only: bool = True  # answers only to a Host that means this machine
-    torch_threads: int | None = None  # of each worker; None: torch's own choice
+    cores: int | None = None  # that each worker computes with; None: all
     page: bool = False  # with the page at /ui
     index: Path | None = None  # that /v1/search and the page search
     limits: ServerLimits = field(default_factory=ServerLimits)
@@ -119,14 +120,14 @@ def _life(settings: Settings, metrics: Metrics) -> Callable[[FastAPI], AbstractA
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
         """Loads and warms up before the first connection is taken; a worker that starts is never asked too early."""
-        if settings.torch_threads is not None:
+        if settings.cores is not None:
             import torch
 
-            torch.set_num_threads(settings.torch_threads)
+            torch.set_num_threads(settings.cores)
         model, app.state.adapter = load_all(settings)
         app.state.index = open_index(settings, model)
         app.state.maps = Maps(model, settings.limits, metrics)
-        service = Service(model, settings.limits, metrics)
+        service = Service(model, settings.limits, metrics, cores=settings.cores or n_cores())
         await service.warm_up()
         app.state.service = service
         try:

@@ -45,7 +45,7 @@ class Arguments(BaseModel):
             index=self.index,
             keys=self.keys,
             local_only=self.keys is None and not self.insecure,
-            torch_threads=self.cpus,
+            cores=self.cpus,
         )
 
 

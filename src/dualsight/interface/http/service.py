@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.engine.batcher import Batcher
-from dualsight.engine.processor import n_cores
 from dualsight.engine.turns import TurnPool
 from dualsight.errors import ImageError, UnreadableImage
 from dualsight.image.frame import Frame
@@ -52,12 +51,12 @@ PLAIN = Standardisation()
 class Service:
     """A model behind two queues. Made, used and closed in one event loop."""
 
-    def __init__(self, model: Model, limits: ServerLimits, metrics: Metrics) -> None:
+    def __init__(self, model: Model, limits: ServerLimits, metrics: Metrics, *, cores: int) -> None:
         self.model = model
         self.limits = limits
         self._metrics = metrics
-        # more threads than cores: one slow picture must not stop those behind it
-        self._workers = TurnPool(max(4, n_cores()), "dualsight-work")
+        # one more than there are cores for it: a slow picture must not stop those behind it
+        self._workers = TurnPool(cores + 1, "dualsight-work")
         self._engine = ThreadPoolExecutor(1, "dualsight-engine")
         preprocessing = model.config.preprocessing
         self._room = np.empty((MAX_IMAGES, 3, preprocessing.height, preprocessing.width), np.float32)

@@ -17,7 +17,7 @@ def test_serve_sees_what_it_takes() -> None:
     (parameter,) = inspect.signature(application).parameters.values()
     assert parameter.annotation is Arguments
     given = Arguments.model_validate({"model": "demo", "replicas": "2", "cpus": "4", "insecure": "true"})
-    assert (given.replicas, given.settings()) == (2, Settings(local_only=False, torch_threads=4))
+    assert (given.replicas, given.settings()) == (2, Settings(local_only=False, cores=4))
 
 
 def test_only_this_machine_is_answered_unless_somebody_says_otherwise() -> None:

@@ -24,7 +24,7 @@ BROKEN = picture_png(9)[:60]
 
 def run(model: dualsight.Model, work: Callable[[Service], Awaitable[Any]], **limits: Any) -> Any:
     async def whole() -> Any:
-        service = Service(model, ServerLimits(**limits), Metrics())
+        service = Service(model, ServerLimits(**limits), Metrics(), cores=2)
         try:
             return await asyncio.wait_for(work(service), 30)
         finally:
