@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS = $(shell sed -n '/^\[project.optional-dependencies\]/,/^$$/s/ = .*//p' pyproject.toml | paste -sd,)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup demo test test-full bench fuzz mutants lint types contracts check docs commands guide-pictures sbom licences demo-checkpoint clean
+.PHONY: setup demo test test-full bench coverage fuzz mutants lint types contracts check docs commands guide-pictures sbom licences demo-checkpoint clean
 
 setup: .venv/.ready-dev
 
@@ -42,6 +42,12 @@ test-full: .venv/.ready-dev .venv/.orthanc .venv/.chromium  ## with the long one
 bench: .venv/.ready-dev  ## every engine at the official size, beside the peer: 2.5 GB in build/official
 	$(PIP) --group bench
 	$(BIN)/python benchmarks/engines.py build/official
+
+coverage: .venv/.ready-dev .venv/.orthanc .venv/.chromium  ## lines and branches of src that `make test` runs
+	rm -rf build/coverage && mkdir -p build/coverage
+	-$(BIN)/coverage run -m pytest -m 'not slow'
+	$(BIN)/coverage combine
+	$(BIN)/coverage report --skip-covered --sort=cover
 
 fuzz: .venv/.ready-dev  ## 20,000 damaged files of each kind: tests/hostile
 	PYTHONPATH=tests $(BIN)/python -m hostile.fuzz --count 20000

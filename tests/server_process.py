@@ -18,6 +18,7 @@ from typing import Any
 import httpx2
 
 START_S = 60.0
+END_S = 10.0
 
 
 @dataclass
@@ -63,8 +64,11 @@ def serving(*options: object, cwd: Path | None = None, **environment: str) -> It
         _wait_until_ready(server)
         yield server
     finally:
+        process.terminate()  # it removes what it has made, and tells what of it was run
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(END_S)
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its workers, too
+            os.killpg(process.pid, signal.SIGKILL)  # what did not end, its workers too
         process.wait(10)
         reader.join(10)
 

@@ -28,7 +28,7 @@ BRINGS = {  # extra → what it brings, and a module of ours that needs it
     "quantize": "nncf, openvino, dualsight.engine.quantize",
     "ray": "lancedb, ray, ray.serve, dualsight.store.ray.embed",
     "search": "lancedb, dualsight.store.index",
-    "serve": "fastapi, prometheus_client, python_multipart, uvicorn, dualsight.interface.http.app",
+    "serve": "fastapi, prometheus_client, python_multipart, uvicorn, uvloop, dualsight.interface.http.app",
     "slide": "imagecodecs, tifffile, dualsight.image.slide.decode",
     "train": "peft, tensorboard, dualsight.learn.train.run",
     "ui": "gradio, prometheus_client, dualsight.interface.page.mount",
