@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dualsight.task.explain.explain import explain
     from dualsight.task.model import Model, load
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 __all__ = [
     "AsyncClient",
     "Client",
