@@ -46,12 +46,13 @@ def to_eight_bits(samples: Samples, bits: int) -> NDArray[np.uint8]:
 def palette_to_rgb(stored: NDArray[Any], red: Lut, green: Lut, blue: Lut) -> NDArray[np.uint8]:
     """uint8 [H, W, 3] of indices [H, W] (PS3.3 C.7.6.3.1.5, C.7.6.3.1.6).
 
-    Sixteen-bit entries count by their high byte, unless a writer has put eight-bit ones there.
+    Sixteen-bit entries count by their high byte, unless a writer has put eight-bit ones there; so do those that a
+    writer calls eight-bit ones.
     """
     channels: list[NDArray[np.uint8]] = []
-    eight_bit = all(int(lut.entries.max()) < 256 for lut in (red, green, blue))
+    used_bits = max(int(lut.entries.max()) for lut in (red, green, blue)).bit_length()
     for lut in (red, green, blue):
-        entries = lut.entries if eight_bit else lut.entries >> np.uint16(lut.bits - 8)
+        entries = lut.entries >> np.uint16(max(lut.bits, used_bits) - 8 if used_bits > 8 else 0)
         channels.append(look_up(stored, Lut(lut.first, entries, 8)).astype(np.uint8))
     return np.stack(channels, axis=-1)
 

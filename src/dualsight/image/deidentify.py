@@ -71,7 +71,7 @@ def deidentified(meta: FrameMeta, key: bytes) -> FrameMeta:
     safe: dict[str, Any] = {name: getattr(meta, name) for name in KEPT}
     safe |= {name: hashed_uid(uid, key) for name in HASHED if (uid := getattr(meta, name))}
     safe |= {name: _if_defined(getattr(meta, name), defined) for name, defined in TERMS.items()}
-    safe["sop_class_uid"] = _if_public(meta.sop_class_uid, key)
+    safe["sop_class_uid"] = public_uid(meta.sop_class_uid, key)
     return FrameMeta(**safe)
 
 
@@ -85,14 +85,21 @@ def deidentified_info(info: FileInfo, key: bytes) -> FileInfo:
         source=hashed_name(info.source, key),
         meta=meta,
         prompt=prompt_words(meta),
-        sop_class=_if_public(info.sop_class, key),
-        transfer_syntax=_if_public(info.transfer_syntax, key),
+        sop_class=public_uid(info.sop_class, key),
+        transfer_syntax=public_uid(info.transfer_syntax, key),
     )
 
 
 def hashed_uid(uid: str, key: bytes) -> str:
     """A valid UID of its own for each UID: a UUID's number under 2.25 (PS3.5 B.2), 122 of whose bits are the hash's."""
     return f"2.25.{uuid.UUID(bytes=_digest(b'uid', uid, key)[:16], version=4).int}"
+
+
+def public_uid(uid_or_name: str | None, key: bytes) -> str | None:
+    """A UID of the standard, or its name there; anybody else's UID hashed."""
+    if uid_or_name and uid_or_name.replace(".", "").isdecimal() and not uid_or_name.startswith(_DICOM_ROOT):
+        return hashed_uid(uid_or_name, key)
+    return uid_or_name
 
 
 def hashed_name(name: str, key: bytes) -> str:
@@ -114,10 +121,3 @@ def _digest(what: bytes, text: str, key: bytes) -> bytes:
 def _if_defined(text: str | None, defined: frozenset[str]) -> str | None:
     """`text` if it is a defined term, however it is spaced and capitalised."""
     return text if text and "".join(text.split()).upper() in defined else None
-
-
-def _if_public(uid_or_name: str | None, key: bytes) -> str | None:
-    """A UID of the standard, or its name there; anybody else's UID hashed."""
-    if uid_or_name and uid_or_name.replace(".", "").isdecimal() and not uid_or_name.startswith(_DICOM_ROOT):
-        return hashed_uid(uid_or_name, key)
-    return uid_or_name

@@ -12,10 +12,11 @@ from dualsight.image.dicom.frames import read_pixel_module
 from dualsight.image.dicom.lut import choose_view
 from dualsight.image.dicom.meta import describe, prompt_words, sop_class_name, uid_name
 from dualsight.image.frame import FrameMeta
-from dualsight.image.open import gunzip, read
+from dualsight.image.open import read
 from dualsight.image.quiet import damage
 from dualsight.image.reading import Reading
 from dualsight.image.sniff import kind_of, read_head
+from dualsight.image.unpack import unzipped
 
 if TYPE_CHECKING:
     from dualsight.image.source import Item
@@ -58,16 +59,13 @@ def describe_file(item: Item, reading: Reading | None = None) -> FileInfo:
 
 
 def _describe(content: Path | bytes, source: str, reading: Reading) -> FileInfo:
+    content = unzipped(content, source, reading.limits)
     kind = kind_of(read_head(content, source))
     if kind == "dicom":
         with open_dicom(content, source, reading.limits) as file:
             return _of_dicom(file, source, reading)
     if kind == "volume":
         return _of_volume(content, source, reading)
-    if kind == "gzip":
-        packed = read_head(content, source, reading.limits.file_bytes + 1)
-        reading.limits.check_bytes(len(packed), source=source)
-        return _describe(gunzip(packed, source, reading.limits), source, reading)
     frame = next(read(content, reading, source=source), None)
     if frame is None:
         raise UnreadableImage("no frame in it", source=source)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import binascii
 import io
+import os
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, Union
@@ -15,7 +14,8 @@ from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
 from dualsight.image.quiet import quietly
 from dualsight.image.reading import TILE_PX, Plane, Reading, Window
-from dualsight.image.sniff import HEAD_BYTES, Kind, kind_of, other_format, raster_format
+from dualsight.image.sniff import HEAD_BYTES, Kind, kind_of, other_format, raster_format, read_head
+from dualsight.image.unpack import unpack_base64, unzipped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,8 @@ Source: TypeAlias = Union[
     str, Path, bytes, bytearray, memoryview, BinaryFile, Frame, "Image.Image", "NDArray[np.generic]"
 ]
 
-_DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*?(?P<base64>;\s*base64)?\s*,", re.IGNORECASE)
+# one way only to match each letter: a long text that is no data URL costs no more than its length
+_DATA_URL = re.compile(r"\s*data:[^,]*?(?P<base64>;\s*base64\s*)?,", re.IGNORECASE)
 _SHOWN = 255  # a longer text that is no path is not repeated in an error: it may be somebody's picture
 
 
@@ -105,7 +106,7 @@ def _name(image: str | Path) -> str:
 
 def _open_text(image: str | Path, source: str, reading: Reading) -> Iterator[Frame]:
     path = Path(image)
-    if _exists(path):
+    if os.path.exists(path):  # noqa: PTH110 - False for a text that can be no path: too long, or with a null byte
         yield from _open_path(path, source, reading)
         return
     if isinstance(image, Path):
@@ -120,14 +121,6 @@ def _open_text(image: str | Path, source: str, reading: Reading) -> Iterator[Fra
             hint="check the path; a relative one starts from the working directory",
         )
     yield from _decode(data, "image" if source == image else source, reading)
-
-
-def _exists(path: Path) -> bool:
-    """False also for what cannot be a path: base64 is longer than any, and a text may hold a null byte."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _open_path(path: Path, source: str, reading: Reading) -> Iterator[Frame]:
@@ -235,31 +228,10 @@ def _decode_bytes(kind: Kind | None, data: bytes, source: str, reading: Reading)
             raise UnsupportedImage("a slide, which is opened from a path only", source=source, hint=hint)
         yield from decode_raster(data, source, limits=reading.limits)
     elif kind == "gzip":
-        inner = gunzip(data, source, reading.limits)
-        if kind_of(inner[:HEAD_BYTES]) in (None, "gzip", "zip"):
-            raise UnsupportedImage("compressed, and what is inside is no picture", source=source)
-        yield from _decode(inner, source, reading)
+        inner = unzipped(data, source, reading.limits)
+        yield from _decode_kind(kind_of(read_head(inner, source)), inner, source, reading)
     else:
         raise _refusal(data, source)
-
-
-def gunzip(data: bytes, source: str, limits: Limits) -> bytes:
-    """The contents of a gzip file. Raises ImageTooLarge over the limit, UnreadableImage if damaged or cut short."""
-    parts: list[bytes] = []
-    size = 0
-    while data.startswith(b"\x1f\x8b"):  # a gzip file may have several members
-        member = zlib.decompressobj(wbits=31)
-        try:
-            part = member.decompress(data, limits.file_bytes + 1 - size)
-        except zlib.error as error:
-            raise UnreadableImage("damaged gzip data", source=source) from error
-        parts.append(part)
-        size += len(part)
-        limits.check_bytes(size, source=source)
-        if not member.eof:
-            raise UnreadableImage("truncated gzip data", source=source)
-        data = member.unused_data
-    return b"".join(parts)
 
 
 def _refusal(data: bytes, source: str) -> ImageError:
@@ -283,12 +255,3 @@ def _from_base64(text: str) -> bytes | None:
             return None
         text = text[url.end() :]
     return unpack_base64(text)
-
-
-def unpack_base64(text: str) -> bytes | None:
-    """The bytes of base64; line breaks are allowed, padding may be missing. None for any other text."""
-    packed = "".join(text.split()).rstrip("=")
-    try:
-        return binascii.a2b_base64(packed + "=" * (-len(packed) % 4), strict_mode=True)
-    except (binascii.Error, ValueError):  # ValueError: a letter beyond ASCII
-        return None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from dualsight.errors import UnreadableImage
 from dualsight.image.dicom.signature import is_dicom
@@ -52,15 +55,24 @@ def other_format(head: bytes) -> str | None:
     return next((name for signature, name in _OTHERS if signature.match(head)), None)
 
 
+@contextmanager
+def opened(content: bytes | Path, source: str) -> Generator[BinaryIO, None, None]:
+    """The file at a path, or a file's bytes, open for reading.
+
+    Raises UnreadableImage if it cannot be opened, and for what the system refuses while it is read.
+    """
+    try:
+        file: BinaryIO = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+        with file:
+            yield file
+    except OSError as error:
+        raise UnreadableImage(f"cannot be read ({error.strerror or type(error).__name__})", source=source) from error
+
+
 def read_head(content: bytes | Path, source: str, size: int = HEAD_BYTES) -> bytes:
     """The first bytes of a file, `size` of them at most. Raises UnreadableImage if it cannot be read."""
-    if isinstance(content, bytes):
-        return content[:size]
-    try:
-        with content.open("rb") as file:
-            return file.read(size)
-    except OSError as error:
-        raise UnreadableImage(f"cannot be read ({error.strerror})", source=source) from error
+    with opened(content, source) as file:
+        return file.read(size)
 
 
 def kind_of(head: bytes) -> Kind | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, UnsupportedImage
+from dualsight.errors import ImageError, UnsupportedImage
 from dualsight.image.frame import Frame
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
@@ -31,7 +31,7 @@ class Series:
         """Its frames under its name, and for each file that cannot be read an error under the file's.
 
         Where its files make one volume: slices by position, all with one window, in the plane that `reading` names or
-        else the one they were acquired in (see `read_series` and `Volume.slices`). Otherwise (one file, colour, no
+        else the one they were acquired in (see `stack_slices` and `Volume.slices`). Otherwise (one file, colour, no
         positions, sizes that differ): the frames of its files one after another, and `meta.note` says why.
         """
         reading = reading or Reading()
@@ -66,24 +66,29 @@ class Series:
         errors: list[ImageError] = []
         n_bytes = 0
         for item in self.items:
-            try:
-                found = list(self._slices(item, reading))
-            except UnsupportedImage:
-                raise  # a sound file that is no slice
-            except (UnreadableImage, ImageTooLarge) as error:
-                errors.append(error)
-                continue
-            for one in found:
-                check_alike((slices or found)[0], one, self.name)  # before the next file is read
-            n_bytes += sum(one.values.nbytes for one in found)
-            reading.limits.check_bytes(n_bytes, source=self.name)
-            slices += found
+            n_before, bytes_before = len(slices), n_bytes
+            for one in self._slices(item, reading):
+                if isinstance(one, ImageError):
+                    errors.append(one)
+                    del slices[n_before:]  # no part of a file
+                    n_bytes = bytes_before
+                    break
+                slices.append(one)
+                check_alike(slices[0], one, self.name)  # before the next one is read
+                n_bytes += one.values.nbytes
+                reading.limits.check_bytes(n_bytes, source=self.name)
         return stack_slices(slices, self.name), errors
 
-    def _slices(self, item: Item, reading: Reading) -> Iterator[Slice]:
+    def _slices(self, item: Item, reading: Reading) -> Iterator[Slice | ImageError]:
+        """The slices of a file, and last what stopped them. Raises UnsupportedImage for a sound file that is none."""
         from dualsight.image.volume.series import read_slices
 
-        return read_slices(item.load(), item.name, window=reading.window, limits=reading.limits)
+        try:
+            yield from read_slices(item.load(), item.name, window=reading.window, limits=reading.limits)
+        except UnsupportedImage:
+            raise
+        except ImageError as error:
+            yield error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,3 +151,10 @@ def test_what_cannot_be_read_is_an_image_error(data: bytes) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImage, match="chest"):
         describe(tmp_path / "lost")
+
+
+def test_a_file_zipped_twice_is_refused_as_everywhere() -> None:
+    """A gzip file that holds itself was unpacked until Python gave up."""
+    twice = gzip.compress(gzip.compress(png(np.zeros((2, 2, 3), np.uint8))))
+    with pytest.raises(UnsupportedImage, match="what is inside is no picture"):
+        describe(twice)

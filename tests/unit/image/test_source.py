@@ -5,6 +5,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -191,3 +192,24 @@ def test_members_without_a_name_and_with_damaged_lzma_are_reported(tmp_path: Pat
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(zipfile.ZipInfo("\0hidden"), PNG)
     assert items(scan(path)) == [f"{path}!"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".csv", "x" * 300 + "*", "loop/a.png", "locked/a.png"])
+def test_what_cannot_even_be_looked_at_is_an_item_that_fails(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Path.is_dir raises for a name too long, and in a folder that may not be searched."""
+    look = os.stat
+
+    def stat(path: os.PathLike[str] | str | int, **options: Any) -> os.stat_result:
+        if not isinstance(path, int) and os.fspath(path).startswith("locked"):
+            raise PermissionError(13, "Permission denied")  # root, who runs CI, may search every folder
+        return look(path, **options)
+
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    monkeypatch.setattr(os, "stat", stat)
+    (item,) = scan(name)
+    assert isinstance(item, Item) and item.name == name
+    with pytest.raises(UnreadableImage):
+        list(item.frames())

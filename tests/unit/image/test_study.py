@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dicom_files import dicom_bytes
-from dualsight.errors import ImageError, UnreadableImage
+from dicom_files import dicom_bytes, item, items
+from dualsight.errors import FetchError, ImageError, UnreadableImage
 from dualsight.image import Frame, Item, Limits, Reading, Series, Study, group, scan
+from dualsight.image.volume import series as series_module
 from series_files import STANDARD_FILES, break_pixels, write_series
 
 
@@ -173,3 +175,38 @@ def test_the_standards_ct_is_a_volume() -> None:
     series = Series(name="CT2", items=tuple(Item(name=path.name, content=path) for path in files))
     frames = frames_of(series)
     assert len(frames) == 4 and frames[0].meta.view == "axial"
+
+
+def test_a_file_that_a_server_does_not_give_is_one_error_beside_the_volume_of_the_rest(tmp_path: Path) -> None:
+    def lost() -> bytes:
+        raise FetchError("503 Service Unavailable", source="lost")
+
+    write_series(tmp_path)
+    whole = series_in(tmp_path)
+    found = list(replace(whole, items=(*whole.items, Item(name="lost", content=lost))).frames())
+    assert [thing.source for thing in found if isinstance(thing, ImageError)] == ["lost"]
+    assert [thing.meta.note for thing in found if isinstance(thing, Frame)] == [None] * 4
+
+
+def test_a_file_of_many_slices_is_counted_slice_by_slice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole file of them was once held before their bytes were looked at."""
+    places = items(*(item(PlanePositionSequence=items(item(ImagePositionPatient=[0, 0, z]))) for z in range(10)))
+    shared = item(
+        PlaneOrientationSequence=items(item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])),
+        PixelMeasuresSequence=items(item(PixelSpacing=[1, 1])),
+    )
+    values = np.random.default_rng(0).integers(0, 256, (10, 64, 64), np.uint8)  # 16 KiB each as float32
+    enhanced = dicom_bytes(
+        values, PerFrameFunctionalGroupsSequence=places, SharedFunctionalGroupsSequence=items(shared)
+    )
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(enhanced)
+    decoded: list[int] = []
+    read = series_module.read_slices
+    monkeypatch.setattr(
+        series_module,
+        "read_slices",
+        lambda *words, **options: (decoded.append(1) or one for one in read(*words, **options)),
+    )
+    frames = frames_of(series_in(tmp_path), limits=Limits(file_bytes=50_000))
+    assert len(decoded) == 4 and "limit" in (frames[0].meta.note or "")

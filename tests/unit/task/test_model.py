@@ -16,7 +16,7 @@ from PIL import Image
 import dualsight
 from dualsight.errors import ConfigError, DualsightError, ImageError, TextError
 from dualsight.image import group, scan
-from dualsight.image.volume.series import read_series
+from dualsight.image.volume.series import read_slices, stack_slices
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Embedded, Failed
 from series_files import break_pixels, write_series
@@ -143,7 +143,7 @@ def test_series_and_studies_are_one_result_each(model: dualsight.Model, tmp_path
     assert [one.source for one in (first, second, third)] == [str(plain[1]), str(axial[2]), str(other[0])]
     assert [one.meta.series_instance_uid for one in (first, second, third)] == ["1.1.2", "1.1.1", "1.2.1"]
     assert [one.n_frames for one in (first, second, third)] == [2, 4, 1]
-    volume = read_series([path for path in axial], "x")
+    volume = stack_slices([one for path in axial for one in read_slices(path, "x")], "x")
     slices = np.mean(model.encode_image(list(volume.slices("axial"))), axis=0)
     np.testing.assert_allclose(second.vector, slices / np.linalg.norm(slices), atol=1e-6)
     files = np.mean(model.encode_image(plain), axis=0)

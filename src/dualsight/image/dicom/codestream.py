@@ -42,8 +42,8 @@ def read_codestream(data: bytes) -> Codestream | None:
                 rows, columns = (int.from_bytes(data[body + i : body + i + 2], "big") for i in (1, 3))
                 return Codestream("jpeg", rows, columns, data[body + 5], marker)
         return None
-    start = data[:4096].find(_JPEG_2000)  # behind a few boxes if it is a whole JP2 file
-    return _read_siz(data[start + 4 : start + 42]) if start >= 0 else None
+    bare = without_boxes(data)
+    return _read_siz(bare[4:42]) if bare.startswith(_JPEG_2000) else None
 
 
 def _read_siz(siz: bytes) -> Codestream | None:

@@ -19,15 +19,13 @@ from dualsight.image.colour import palette_to_rgb, to_eight_bits, ybr_full_to_rg
 from dualsight.image.dicom.file import DicomFile, open_dicom
 from dualsight.image.dicom.frames import StoredFrame, iter_stored, read_pixel_module
 from dualsight.image.dicom.lut import choose_view, modality_transform, read_lut, without_padding
-from dualsight.image.dicom.meta import describe, prompt_words, sop_class_name
+from dualsight.image.dicom.meta import describe, sop_class_name
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
 from dualsight.image.quiet import damage
 from dualsight.image.reading import Window
 from dualsight.image.view import full_range_view
 from dualsight.image.voi import Grey, distinct, per_value, to_grey, value_range
-
-__all__ = ["Window", "decode_dicom", "describe", "prompt_words"]
 
 
 def decode_dicom(

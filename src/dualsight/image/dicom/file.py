@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pydicom
+from pydicom import filereader
 from pydicom.dataset import FileDataset
 from pydicom.uid import (
     UID,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -31,13 +33,13 @@ from dualsight.image.dicom.codestream import read_codestream
 from dualsight.image.dicom.signature import SIGNATURE_BYTES, headerless_start
 from dualsight.image.limits import Limits
 from dualsight.image.quiet import damage
+from dualsight.image.sniff import opened
 
 _PIXEL_KEYWORDS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
 _PIXEL_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"UN"})
 _UNDEFINED = 0xFFFFFFFF
-_LONG_VRS = frozenset({b"OB", b"OW", b"OD", b"OF", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT"})
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_EXPLICIT = b"1.2.840.10008.1.2.1\0\0\0"  # as long as the deflated one's UID; readers strip the padding
+_DEFLATED = DeflatedExplicitVRLittleEndian.encode()
+_EXPLICIT = ExplicitVRLittleEndian.encode().ljust(len(_DEFLATED), b"\0")  # readers strip the padding
 
 # JPEG's start-of-frame marker → transfer syntax, for files that do not name theirs.
 _JPEG_SYNTAX = {0xC0: JPEGBaseline8Bit, 0xC1: JPEGExtended12Bit, 0xC3: JPEGLossless, 0xF7: JPEGLSLossless}
@@ -71,17 +73,10 @@ def open_dicom(data: bytes | Path, source: str, limits: Limits) -> Generator[Dic
     Files without preamble or meta header are read, and those whose meta header names no transfer syntax.
     Raises UnsupportedImage if it is not DICOM, UnreadableImage if its header is damaged, ImageTooLarge.
     """
-    n_bytes = len(data) if isinstance(data, bytes) else _file_size(data, source)
-    limits.check_bytes(n_bytes, source=source)
-    with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as stream:
+    with opened(data, source) as stream:
+        limits.check_bytes(stream.seek(0, io.SEEK_END), source=source)
+        stream.seek(0)
         yield _read(stream, source, limits)
-
-
-def _file_size(path: Path, source: str) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise UnreadableImage(error.strerror or "cannot be opened", source=source) from error
 
 
 def _read(stream: BinaryIO, source: str, limits: Limits) -> DicomFile:
@@ -93,8 +88,8 @@ def _read(stream: BinaryIO, source: str, limits: Limits) -> DicomFile:
             raise UnsupportedImage("not a DICOM file", source=source)
         note = "no DICOM meta header"
         stream = io.BytesIO(head[start:] + stream.read()) if start else stream
-    elif _is_deflated(stream):
-        stream = _inflate(stream, source, limits)
+    if _is_deflated(stream, source):
+        stream = _inflated(stream, source, limits)
     with damage(source, "the DICOM header is damaged"):
         stream.seek(0)
         header = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
@@ -106,33 +101,32 @@ def _read(stream: BinaryIO, source: str, limits: Limits) -> DicomFile:
         return DicomFile(header, UID(str(syntax)), pixels, stream, note)
 
 
-def _meta_header(stream: BinaryIO) -> bytes:
-    """Everything up to the end of group 0002, which is always explicit VR little endian (PS3.10 7.1)."""
-    stream.seek(0)
-    head = stream.read(1 << 16)
-    position = 132
-    while head[position : position + 2] == b"\x02\x00":
-        long = head[position + 4 : position + 6] in _LONG_VRS
-        length = head[position + 8 : position + 12] if long else head[position + 6 : position + 8]
-        position += (12 if long else 8) + int.from_bytes(length, "little")
-    return head[:position]
+def _is_deflated(stream: BinaryIO, source: str) -> bool:
+    """Whether pydicom would inflate the data set, asked of its own reader; `stream` is left behind group 0002."""
+    with damage(source, "the DICOM header is damaged"):
+        stream.seek(0)
+        filereader.read_preamble(stream, force=True)
+        # the public one refuses a file without preamble
+        meta = filereader._read_file_meta_info(stream)  # pyright: ignore[reportPrivateUsage]
+        return bool(meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian)
 
 
-def _is_deflated(stream: BinaryIO) -> bool:
-    return _DEFLATED in _meta_header(stream)
+def _inflated(stream: BinaryIO, source: str, limits: Limits) -> BinaryIO:
+    """The same file in Explicit VR Little Endian; inflated here, because pydicom would inflate without a limit.
 
-
-def _inflate(stream: BinaryIO, source: str, limits: Limits) -> BinaryIO:
-    """The same file in Explicit VR Little Endian; inflated here, because pydicom would inflate without a limit."""
-    meta = _meta_header(stream)
-    stream.seek(len(meta))
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    stream: behind its meta header.
+    """
+    end = stream.tell()
     try:
-        body = inflater.decompress(stream.read(), limits.file_bytes + 1)
+        body = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.read(), limits.file_bytes + 1)
     except zlib.error as error:
         raise UnreadableImage("the deflated data set is damaged", source=source) from error
     limits.check_bytes(len(body), source=source)
-    return io.BytesIO(meta.replace(_DEFLATED, _EXPLICIT) + body)
+    stream.seek(0)
+    plain = io.BytesIO(stream.read(end).replace(_DEFLATED, _EXPLICIT) + body)
+    if _is_deflated(plain, source):
+        raise UnreadableImage("the deflated data set is deflated again", source=source)  # group 0002 goes on inside
+    return plain
 
 
 def _find_pixels(stream: BinaryIO, little_endian: bool) -> PixelElement | None:

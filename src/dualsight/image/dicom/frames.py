@@ -78,7 +78,8 @@ def read_pixel_module(file: DicomFile, pixels: PixelElement, source: str, limits
             samples_per_pixel=samples,
             bits_allocated=allocated,
             bits_stored=allocated if has_floats else _integer(header, "BitsStored", source, default=allocated),
-            pixel_representation=_integer(header, "PixelRepresentation", source, default=0),
+            # colour is never signed, whatever a header says
+            pixel_representation=0 if samples > 1 else _integer(header, "PixelRepresentation", source, default=0),
             planar_configuration=_integer(header, "PlanarConfiguration", source, default=0),
             photometric_interpretation=_photometric(header, samples),
         )
@@ -198,7 +199,8 @@ def _iter_encapsulated(
         if data is None:
             problem = f"truncated: {n_found} frames found, {module.n_frames} expected"
             raise UnreadableImage(problem, source=source, frame=n_found)
-        _check_codestream(data, module, source, n_found)
+        if RLELossless != decoder.UID:  # run lengths have no size of their own, and get the header's room
+            _check_codestream(data, module, source, n_found)
         with damage(source, "the compressed pixels cannot be decoded", n_found):
             stored = _decode(data, pixels, module, decoder)
         yield stored
@@ -212,7 +214,7 @@ def _check_codestream(data: bytes, module: PixelModule, source: str, frame: int)
     """
     codestream = read_codestream(data)
     if codestream is None:
-        return
+        raise UnreadableImage("the compressed picture does not say how large it is", source=source, frame=frame)
     if not is_complete(data):
         raise UnreadableImage("truncated: the compressed picture has no end marker", source=source, frame=frame)
     found = (codestream.rows, codestream.columns, codestream.samples)

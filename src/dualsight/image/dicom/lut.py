@@ -83,7 +83,7 @@ def _header_view(header: Dataset, frame_index: int, source: str) -> View | None:
     tables = group.get("VOILUTSequence")
     if tables and tables[0].get("LUTDescriptor") and tables[0].get("LUTData") is not None:
         lut = read_lut(tables[0], header)
-        top = float((1 << lut.bits) - 1)
+        top = float(max((1 << lut.bits) - 1, lut.entries.max()))  # some entries have more bits than they should
         return View("header VOI LUT", lambda values: look_up(values, lut) / top)
     center, width = _number(group.get("WindowCenter")), _number(group.get("WindowWidth"))
     if center is None or width is None:

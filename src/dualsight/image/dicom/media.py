@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ def listed_files(directory: Path, limits: Limits) -> Iterator[tuple[Path, bool]]
     Names are matched without regard to case where there is none as listed: mounted media are often lower-cased. A
     file that is not there comes under its listed name. Raises UnreadableImage if the directory is damaged.
     """
-    root = directory.parent.resolve()
+    root = os.path.realpath(directory.parent)
     folders: dict[Path, dict[str, str]] = {}  # what is in each, by name without case
     for parts in dict.fromkeys(_file_ids(directory, limits)):
         if not all(map(_is_name, parts)):
@@ -36,7 +37,8 @@ def listed_files(directory: Path, limits: Limits) -> Iterator[tuple[Path, bool]]
         path = directory.parent
         for part in parts:
             path /= _as_stored(path, part, folders)
-        yield path, path.resolve().is_relative_to(root)  # a link may lead elsewhere
+        # a link may lead elsewhere, or to itself, for which `resolve` raises
+        yield path, Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _file_ids(directory: Path, limits: Limits) -> list[tuple[str, ...]]:
@@ -71,6 +73,6 @@ def _as_stored(folder: Path, part: str, folders: dict[Path, dict[str, str]]) -> 
             folders[folder] = {path.name.casefold(): path.name for path in folder.iterdir()}
         except OSError:
             folders[folder] = {}
-    if (folder / part).exists():
+    if os.path.exists(folder / part):  # noqa: PTH110 - False where the folder cannot be searched
         return part
     return folders[folder].get(part.casefold(), part)

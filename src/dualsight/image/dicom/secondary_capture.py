@@ -15,7 +15,8 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 from dualsight import __version__
 from dualsight.errors import UnsupportedImage
-from dualsight.image.deidentify import hashed_uid
+from dualsight.image.deidentify import hashed_uid, public_uid
+from dualsight.image.dicom.meta import describe
 
 # PS3.3 C.7.1.1 and C.7.2.1, type 1 and 2: written even where empty. Others of these modules are copied if present.
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
@@ -40,7 +41,7 @@ def secondary_capture(
     made = FileDataset("", {}, file_meta=_meta_header(), preamble=b"\0" * 128)
     made.SOPClassUID = SecondaryCaptureImageStorage
     made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID
-    made.StudyInstanceUID = hashed_uid(study, key) if key else study
+    made.StudyInstanceUID = study if key is None else hashed_uid(study, key)
     made.SeriesInstanceUID = generate_uid(prefix=None)
     _add_people(made, original, is_hidden=key is not None)
     made.Modality = "OT"
@@ -51,9 +52,10 @@ def secondary_capture(
     made.ImageType = ["DERIVED", "SECONDARY"]
     made.DerivationDescription = derivation[:_ST]
     made.PatientOrientation = None
-    if "BurnedInAnnotation" in original:  # whether the pixels identify the patient (C.7.6.1): what we add does not
-        made.BurnedInAnnotation = original.BurnedInAnnotation
-    made.SourceImageSequence = Sequence([_reference(original, hashed_uid(instance, key) if key else instance)])
+    burned_in = original.get("BurnedInAnnotation")  # whether the pixels identify the patient: what we add does not
+    if burned_in in ("YES", "NO") or (burned_in is not None and key is None):  # else anybody's words (C.7.6.1)
+        made.BurnedInAnnotation = burned_in
+    made.SourceImageSequence = Sequence([_reference(original, instance, key)])
     _add_pixels(made, rgb)
     return made
 
@@ -80,10 +82,11 @@ def _add_people(made: Dataset, original: Dataset, *, is_hidden: bool) -> None:
                 setattr(made, keyword, original.get(keyword))
 
 
-def _reference(original: Dataset, instance: str) -> Dataset:
+def _reference(original: Dataset, instance: str, key: bytes | None) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = original.get("SOPClassUID")
-    item.ReferencedSOPInstanceUID = instance
+    sop_class = describe(original).sop_class_uid  # None for what is no UID, and might be a name
+    item.ReferencedSOPClassUID = sop_class if key is None else public_uid(sop_class, key)
+    item.ReferencedSOPInstanceUID = instance if key is None else hashed_uid(instance, key)
     return item
 
 

@@ -1,1 +1,1 @@
-"""Pictures: PNG, JPEG, TIFF, BMP, WebP and whatever else Pillow opens, in every mode and depth → frames."""
+"""Pictures: PNG, JPEG, TIFF, BMP, WebP, GIF, PNM, JPEG 2000 and AVIF, in every mode and depth → frames."""

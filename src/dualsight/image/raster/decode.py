@@ -34,7 +34,7 @@ from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, Unsuppo
 from dualsight.image.frame import Frame, FrameMeta
 from dualsight.image.limits import Limits
 from dualsight.image.quiet import quiet
-from dualsight.image.raster import png, tiff
+from dualsight.image.raster import gif, png, tiff
 from dualsight.image.raster.deep import samples_16
 from dualsight.image.raster.modes import BITS, rgb_of, shown, turned
 from dualsight.image.sniff import raster_format
@@ -77,7 +77,8 @@ def _frames(data: bytes, name: str, source: str, limits: Limits) -> Iterator[Fra
     with _translated(source, None):
         image = opened()
         limits.check_size(image.height, image.width, source=source)
-        n_frames = int(getattr(image, "n_frames", 1))
+        n_frames = _count_frames(image, data, limits)
+        limits.check_size(image.height, image.width, n_frames, source=source)
         if name == "PNG" and not png.is_whole(data):
             raise UnreadableImage("truncated", source=source)
         if image.tile and image.tile[0][0] == "bmp_rle" and image.height * image.width > _MOST_RUN_LENGTH:
@@ -99,6 +100,13 @@ def _frames(data: bytes, name: str, source: str, limits: Limits) -> Iterator[Fra
             pixels, note = _upright(pixels, image)
         meta = FrameMeta(format=name, rows=rows, columns=columns, bits=bits, note=note)
         yield Frame(pixels=pixels, source=source, frame_index=i, n_frames=n_frames, meta=meta)
+
+
+def _count_frames(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> int:
+    """How many frames there are; of a GIF one more than the limit at most, where Pillow would walk through all."""
+    if image.format == "GIF":
+        return max(1, gif.count_frames(data, limits.frames + 1))
+    return int(getattr(image, "n_frames", 1))
 
 
 def _tiff_frames(data: bytes, name: str, source: str, limits: Limits) -> Iterator[Frame]:

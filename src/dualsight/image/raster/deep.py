@@ -31,7 +31,7 @@ def samples_16(
             low = again()
             _unpack_as(low, _LOW_BYTE[args])
             high = np.asarray(image).astype(np.uint16) << np.uint16(8)
-            return high + np.asarray(low).astype(np.uint16)
+            return _keyed(high + np.asarray(low).astype(np.uint16), image.info.get("transparency"))
         case "PNG", "LA;16B":
             return _grey_alpha(image)
         case "PPM", ("RGB", int(maxval)) if codec == "ppm" and maxval > 255:
@@ -39,6 +39,14 @@ def samples_16(
             return values.reshape(image.height, image.width, 3).astype(np.uint16)
         case _:
             return None
+
+
+def _keyed(samples: NDArray[np.uint16], transparent: object) -> NDArray[np.uint16]:
+    """[H, W, 4], with alpha 0 where samples [H, W, 3] have the transparent colour of a tRNS chunk; else unchanged."""
+    if not (isinstance(transparent, tuple) and len(transparent) == samples.shape[2] == 3):
+        return samples
+    alpha = np.where((samples == np.array(transparent)).all(axis=2), 0, 0xFFFF)
+    return np.dstack([samples, alpha.astype(np.uint16)])
 
 
 def _unpack_as(image: Any, rawmode: str) -> None:

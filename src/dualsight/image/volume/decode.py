@@ -1,4 +1,4 @@
-"""Volumes from files: NIfTI, NRRD, MetaImage, and a DICOM series."""
+"""Volumes from files: NIfTI, NRRD and MetaImage."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import Any
 from dualsight.image.frame import Frame
 from dualsight.image.reading import Reading
 from dualsight.image.sniff import read_head
+from dualsight.image.unpack import unzipped
 from dualsight.image.volume import metaimage, nrrd
 from dualsight.image.volume.nifti import decode_nifti
-from dualsight.image.volume.series import read_series
 from dualsight.image.volume.voxel_file import decode_voxel_file
 from dualsight.image.volume.voxels import Volume
-
-__all__ = ["Volume", "decode_nifti", "decode_volume", "decode_volumes", "read_series"]
 
 
 def decode_volume(data: bytes | Path, source: str, reading: Reading) -> Iterator[Frame]:
@@ -28,7 +26,8 @@ def decode_volume(data: bytes | Path, source: str, reading: Reading) -> Iterator
 
 
 def decode_volumes(data: bytes | Path, source: str, reading: Reading) -> Iterator[Volume]:
-    """The volumes of a volume file, one for each point in time. Raises what the decoders raise."""
+    """The volumes of a volume file, plain or gzipped, one for each point in time. Raises what the decoders raise."""
+    data = unzipped(data, source, reading.limits)
     head = read_head(data, source)
     options: dict[str, Any] = {"window": reading.window, "limits": reading.limits}
     if head.startswith(b"NRRD"):

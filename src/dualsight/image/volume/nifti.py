@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 from dualsight.errors import UnreadableImage, UnsupportedImage
 from dualsight.image.frame import FrameMeta
 from dualsight.image.limits import Limits
-from dualsight.image.open import gunzip
 from dualsight.image.quiet import damage
 from dualsight.image.reading import Window
+from dualsight.image.sniff import opened
+from dualsight.image.unpack import unzipped
 from dualsight.image.volume.voxels import Affine, Volume, axes_of, check_shape, chosen_view, spacing_of, to_ras
 
 _NIFTI_2 = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # the header's size, 540, in either byte order
@@ -34,7 +34,8 @@ def decode_nifti(
     UnreadableImage if the file is damaged, or constant without a window; ImageTooLarge.
     """
     limits = limits or Limits()
-    with _opened(data, source, limits) as stream:
+    with opened(unzipped(data, source, limits), source) as stream:
+        limits.check_bytes(stream.seek(0, io.SEEK_END), source=source)
         image = _read_header(stream, source, limits)
         shape = _checked_shape(image, source, limits)
         for index in range(shape[3]):
@@ -47,21 +48,6 @@ def encode_nifti(values: NDArray[np.float32], affine: Affine) -> bytes:
     """A NIfTI-1 file of values [X, Y, Z] or [X, Y, Z, T], with the affine of the volume that they lie on."""
     data: bytes = nibabel.Nifti1Image(values, affine).to_bytes()  # type: ignore[no-untyped-call]  # as nibabel is
     return data
-
-
-@contextmanager
-def _opened(data: bytes | Path, source: str, limits: Limits) -> Generator[BinaryIO, None, None]:
-    try:
-        limits.check_bytes(len(data) if isinstance(data, bytes) else data.stat().st_size, source=source)
-        stream: BinaryIO = io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
-    except OSError as error:
-        raise UnreadableImage(f"cannot be read ({error.strerror})", source=source) from error
-    with stream:
-        if stream.read(2) == b"\x1f\x8b":
-            stream.seek(0)
-            yield io.BytesIO(gunzip(stream.read(), source, limits))
-        else:
-            yield stream
 
 
 def _read_header(stream: BinaryIO, source: str, limits: Limits) -> Any:

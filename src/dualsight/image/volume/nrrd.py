@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.errors import UnreadableImage, UnsupportedImage
-from dualsight.image.volume.voxel_file import LPS_TO_RAS, VoxelHeader
-from dualsight.image.volume.voxels import Affine
+from dualsight.image.volume.voxel_file import VoxelHeader
+from dualsight.image.volume.voxels import LPS_TO_RAS, Affine
 
 _TYPES = {
     "i1": ("signed char", "int8", "int8_t"),

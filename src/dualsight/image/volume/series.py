@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from dualsight.image.quiet import damage
 from dualsight.image.reading import Window
 from dualsight.image.view import View
 from dualsight.image.voi import distinct, value_range
-from dualsight.image.volume.voxels import Affine, Volume, axes_of, range_view, spacing_of, to_ras
+from dualsight.image.volume.voxels import LPS_TO_RAS, Affine, Volume, axes_of, range_view, spacing_of, to_ras
 
 Vector = NDArray[np.float64]  # [3], in LPS+, the patient coordinates of DICOM
 
@@ -30,8 +30,6 @@ _SAME_DIRECTION = 1e-3  # of direction cosines
 _TILT_DEGREES = 0.5
 _GAP = 1.5  # of the usual distance
 _UNEVEN = 0.05  # of the usual distance
-
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,34 +48,12 @@ class Slice:
     meta: FrameMeta
 
 
-def read_series(
-    files: Iterable[bytes | Path], source: str, *, window: Window = "auto", limits: Limits | None = None
-) -> Volume:
-    """The volume of one DICOM series, single-frame files or enhanced ones, in any order.
-
-    window: as for `decode_dicom`; a window of the header is the middle slice's, and serves all slices.
-    Duplicate positions (the first one stays), gaps, uneven distances and a tilted gantry are told in `meta.note`;
-    nothing is interpolated or sheared. source: the user's name for the series.
-    Raises UnsupportedImage if slices lack a position, are in colour, or do not belong together; UnreadableImage if
-    one is damaged or there is none; ImageTooLarge.
-    """
-    limits = limits or Limits()
-    slices: list[Slice] = []
-    n_bytes = 0
-    for number, content in enumerate(files):
-        name = str(content) if isinstance(content, Path) else f"{source}, file {number}"
-        for found in read_slices(content, name, window=window, limits=limits):
-            n_bytes += found.values.nbytes
-            limits.check_bytes(n_bytes, source=source)
-            slices.append(found)
-    return stack_slices(slices, source)
-
-
 def read_slices(
     content: bytes | Path, source: str, *, window: Window = "auto", limits: Limits | None = None
 ) -> Iterator[Slice]:
-    """The slices of one file, each decoded when it is asked for.
+    """The slices of one file, single-frame or enhanced, each decoded when it is asked for.
 
+    window: as for `decode_dicom`.
     Raises UnsupportedImage for what cannot lie in a volume: no pixels, colour, no position; UnreadableImage if it is
     damaged; ImageTooLarge.
     """
@@ -93,25 +69,33 @@ def read_slices(
 
 
 def stack_slices(slices: Sequence[Slice], source: str) -> Volume:
-    """The volume of slices in any order; notes and errors as `read_series` has them."""
+    """The volume of one DICOM series, of slices in any order. source: the user's name for the series.
+
+    A window of the header is the middle slice's, and serves all slices. Duplicate positions (the first one stays),
+    gaps, uneven distances and a tilted gantry are told in `meta.note`; nothing is interpolated or sheared.
+    Raises UnsupportedImage if the slices do not belong together; UnreadableImage if there is none, or they have no
+    places in space.
+    """
     if not slices:
         raise UnreadableImage("a series without slices", source=source)
     for other in slices:
         check_alike(slices[0], other, source)
-    normal = np.cross(slices[0].along_row, slices[0].along_column)
-    ordered, notes = _ordered(slices, normal)
-    first, middle = ordered[0], ordered[len(ordered) // 2]
-    stored_affine = _affine(first, _step(ordered, normal))
-    stacked = np.stack([s.values for s in ordered], axis=-1).swapaxes(0, 1)  # [column, row, slice]
-    values, affine = to_ras(stacked, stored_affine)
+    with damage(source, "the places of its slices are damaged"):
+        normal = np.cross(slices[0].along_row, slices[0].along_column)
+        ordered, notes = _ordered(slices, normal)
+        first, middle = ordered[0], ordered[len(ordered) // 2]
+        stored_affine = _affine(first, _step(ordered, normal))
+        stacked = np.stack([s.values for s in ordered], axis=-1).swapaxes(0, 1)  # [column, row, slice]
+        values, affine = to_ras(stacked, stored_affine)
+        spacing, stored_axes = spacing_of(affine), axes_of(stored_affine)
     return Volume(
         values=values,
-        spacing_mm=spacing_of(affine),
+        spacing_mm=spacing,
         affine=affine,
         source=source,
         view=middle.view or _range_view(ordered, source),
         invert=first.invert,
-        stored_axes=axes_of(stored_affine),
+        stored_axes=stored_axes,
         meta=replace(middle.meta, sop_instance_uid=None, note="; ".join(notes) or None),
     )
 
@@ -210,7 +194,8 @@ def _affine(first: Slice, step: Vector) -> Affine:
     affine[:3, 1] = first.along_column * first.spacing_mm[0]
     affine[:3, 2] = step
     affine[:3, 3] = first.position
-    return np.asarray(_LPS_TO_RAS @ affine)
+    affine[:3] *= LPS_TO_RAS[:, None]
+    return affine
 
 
 def _range_view(slices: list[Slice], source: str) -> View:

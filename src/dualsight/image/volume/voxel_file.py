@@ -7,10 +7,9 @@ of a file of voxels against the folder that the header is in.
 from __future__ import annotations
 
 import bz2
-import io
+import os
 import zlib
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO, Literal
@@ -23,11 +22,10 @@ from dualsight.image.frame import FrameMeta
 from dualsight.image.limits import Limits
 from dualsight.image.quiet import damage
 from dualsight.image.reading import Window
-from dualsight.image.sniff import read_head
+from dualsight.image.sniff import opened, read_head
 from dualsight.image.volume.voxels import Affine, Volume, axes_of, check_shape, chosen_view, spacing_of, to_ras
 
 HEADER_BYTES = 1 << 20  # no text header is longer
-LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 _BLOCK = 1 << 20
 
 
@@ -87,7 +85,8 @@ def decode_voxel_file(
         header = read_header(head, source)
     check_shape(header.shape, limits, source)
     limits.check_bytes(header.n_bytes, source=source)
-    with _opened(header, content, source) as file, damage(source, "the voxels cannot be read"):
+    place = content if header.data_file is None else _beside(header.data_file, content, source)
+    with opened(place, source) as file, damage(source, "the voxels cannot be read"):
         data = _unpacked(file, header, source)
         stored: NDArray[Any] = np.frombuffer(data, header.dtype).reshape(header.sizes[::-1]).T
         kept = (*header.space, *(() if header.time is None else (header.time,)))
@@ -122,19 +121,6 @@ def _volume(header: VoxelHeader, stored: NDArray[Any], index: int, window: Windo
     )
 
 
-@contextmanager
-def _opened(header: VoxelHeader, content: bytes | Path, source: str) -> Generator[BinaryIO, None, None]:
-    """The file that the voxels are in."""
-    if header.data_file is not None:
-        content = _beside(header.data_file, content, source)
-    try:
-        file: BinaryIO = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
-    except OSError as error:
-        raise UnreadableImage(f"its voxels cannot be read ({error.strerror})", source=source) from error
-    with file:
-        yield file
-
-
 def _beside(name: str, content: bytes | Path, source: str) -> Path:
     """The file of that name in the header's folder, where it is a file and no link that leads out of there.
 
@@ -151,9 +137,10 @@ def _beside(name: str, content: bytes | Path, source: str) -> Path:
         hint = "put both into one folder, and name the file alone in the header"
         raise UnsupportedImage("its voxels are not in the same folder", source=source, hint=hint)
     path = content.parent / name
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - False for a name that no file can have
         raise UnreadableImage("the file of its voxels is missing", source=source, hint="it belongs beside the header")
-    if path.resolve().parent != content.parent.resolve():
+    # realpath, because `resolve` raises for links that go round
+    if Path(os.path.realpath(path)).parent != Path(os.path.realpath(content.parent)):
         raise UnsupportedImage("its voxels are behind a link that leads out of the folder", source=source)
     return path
 

@@ -25,6 +25,7 @@ from dualsight.image.view import View, full_range_view, linear_view, named_view
 from dualsight.image.voi import distinct, per_value, to_grey, value_range
 
 Affine = NDArray[np.float64]  # [4, 4]: voxel index → mm, RAS+
+LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])  # DICOM's coordinates run to the left and the back
 
 _AXES: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 _PLANES: dict[str, Plane] = {

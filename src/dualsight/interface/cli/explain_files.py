@@ -17,6 +17,7 @@ from dualsight.image.dicom.secondary_capture import secondary_capture
 from dualsight.image.limits import Limits
 from dualsight.image.reading import Plane, Reading
 from dualsight.image.source import Item
+from dualsight.image.unpack import unzipped
 from dualsight.interface.cli.whole_file import whole_file
 from dualsight.interface.overlay import RESEARCH, draw_overlay
 from dualsight.task.explain.explain import Explanation
@@ -101,7 +102,7 @@ def _write_dicom(explanations: Sequence[Explanation], output: Path, item: Item, 
     if explanations[0].frame.meta.format != "DICOM":
         message = "the picture is no DICOM, so there is no study that a .dcm could belong to"
         raise typer.BadParameter(message, param_hint="--output")
-    with open_dicom(item.load(), item.name, Limits()) as original:
+    with open_dicom(unzipped(item.load(), item.name, Limits()), item.name, Limits()) as original:
         made = secondary_capture(
             draw_overlay(explanations),
             original.header,

@@ -15,9 +15,10 @@ from PIL import Image
 
 from dualsight.errors import UnreadableImage
 from dualsight.image.frame import Frame
-from dualsight.image.open import read, unpack_base64
+from dualsight.image.open import read
 from dualsight.image.prepare import Preprocessing, resize
 from dualsight.image.reading import Reading, Window
+from dualsight.image.unpack import unpack_base64
 from dualsight.image.voi import CT_WINDOWS
 
 Picture = str | bytes

@@ -27,6 +27,13 @@ def test_a_jpeg_2000s_size_is_told_within_its_boxes_and_without() -> None:
     assert read_codestream(boxed) == read_codestream(bare) == Codestream("jpeg2000", 5, 7, 3)
 
 
+def test_a_codestream_is_found_behind_any_boxes_and_nowhere_else() -> None:
+    boxed = encoded("JPEG2000")
+    far = boxed[:12] + struct.pack(">L4s", 9008, b"free") + bytes(9000) + boxed[12:]
+    assert read_codestream(far) == read_codestream(boxed)
+    assert read_codestream(b"\1" + without_boxes(boxed)) is None
+
+
 def test_boxes_are_taken_off_and_other_data_are_left() -> None:
     boxed = encoded("JPEG2000")
     bare = boxed[boxed.index(b"\xff\x4f\xff\x51") :]

@@ -32,6 +32,7 @@ from pydicom.uid import (
     GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLSLossless,
     RLELossless,
     TwelveLeadECGWaveformStorage,
@@ -39,7 +40,8 @@ from pydicom.uid import (
 
 from dicom_files import PATIENT, dicom_bytes, dicom_dataset, item, items, to_bytes
 from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, UnsupportedImage
-from dualsight.image.dicom.decode import decode_dicom, prompt_words
+from dualsight.image.dicom.decode import decode_dicom
+from dualsight.image.dicom.meta import prompt_words
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
 
@@ -689,3 +691,108 @@ def test_a_decoder_that_would_end_the_process_is_not_asked() -> None:
     marker = data.index(b"Adobe") + len(b"Adobe") + 6
     with pytest.raises(UnreadableImage, match="cannot be decoded"):
         frames(data[:marker] + b"\xed" + data[marker + 1 :])
+
+
+# --- how large a thing may become, asked of every way to write it
+
+PREAMBLE = bytes(128) + b"DICM"
+DEFLATED = DeflatedExplicitVRLittleEndian.encode()
+NAMED = struct.pack("<HH2sH", 2, 0x10, b"UI", len(DEFLATED)) + DEFLATED
+META_HEADERS = {
+    "explicit": NAMED,
+    "implicit": struct.pack("<HHL", 2, 0x10, len(DEFLATED)) + DEFLATED,
+    "behind a long element": struct.pack("<HH2sHL", 2, 1, b"OB", 0, 70_000) + bytes(70_000) + NAMED,
+    "behind a VR of 2019": struct.pack("<HH2sHL", 2, 3, b"SV", 0, 8) + bytes(8) + NAMED,
+}
+
+
+def deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+def without_meta_header(data: bytes) -> bytes:
+    return data[132 + 12 + int.from_bytes(data[140:144], "little") :]
+
+
+@pytest.mark.parametrize("meta_header", META_HEADERS)
+@pytest.mark.parametrize("preamble", [PREAMBLE, b""])
+def test_a_deflated_data_set_is_read_and_bounded_however_its_meta_header_is_written(
+    preamble: bytes, meta_header: str
+) -> None:
+    """pydicom inflates without a limit what it finds to be deflated."""
+    head = preamble + META_HEADERS[meta_header]
+    assert np.array_equal(grey(head + deflate(without_meta_header(dicom_bytes(RAMP)))), grey(dicom_bytes(RAMP)))
+    bomb = without_meta_header(dicom_bytes(RAMP, EncapsulatedDocument=bytes(5_000_000)))
+    with pytest.raises(ImageTooLarge):
+        frames(head + deflate(bomb), limits=Limits(file_bytes=1_000_000))
+
+
+def test_a_data_set_deflated_within_itself_is_refused() -> None:
+    """Its meta header goes on inside, and there says once more that the rest is deflated."""
+    bomb = without_meta_header(dicom_bytes(RAMP, EncapsulatedDocument=bytes(5_000_000)))
+    with pytest.raises(UnreadableImage, match="deflated again"):
+        frames(PREAMBLE + NAMED + deflate(NAMED + deflate(bomb)), limits=Limits(file_bytes=1_000_000))
+
+
+def compressed(format: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(RAMP.astype(np.uint8)).save(buffer, format)
+    return buffer.getvalue()
+
+
+def test_a_jpeg_2000_behind_many_boxes_is_held_to_the_headers_size() -> None:
+    boxed = compressed("JPEG2000")
+    boxed = boxed[:12] + struct.pack(">L4s", 5008, b"free") + bytes(5000) + boxed[12:]
+    dataset = dicom_dataset(RAMP.astype(np.uint8))
+    dataset.PixelData = encapsulate([boxed])
+    assert grey(to_bytes(dataset, JPEG2000Lossless)).shape == RAMP.shape
+    dataset.Rows = 8
+    with pytest.raises(UnreadableImage, match="16 × 16 × 1, the header says 8 × 16 × 1"):
+        frames(to_bytes(dataset, JPEG2000Lossless))
+
+
+def test_a_jpeg_that_hides_its_size_is_refused() -> None:
+    """Pillow steps over bytes that belong to no segment."""
+    jpeg = compressed("JPEG")
+    dataset = dicom_dataset(RAMP.astype(np.uint8))
+    dataset.PixelData = encapsulate([jpeg[:2] + b"\0" + jpeg[2:]])
+    with pytest.raises(UnreadableImage, match="does not say how large it is"):
+        frames(to_bytes(dataset, JPEGBaseline8Bit))
+
+
+# --- numbers that say less than the data
+
+
+def test_a_voi_lut_whose_entries_have_more_bits_than_it_says_goes_up_to_white() -> None:
+    stored = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    lut = item(LUTDescriptor=[4, 0, 8], LUTData=[0, 100, 500, 1000])
+    lut["LUTData"].VR = lut["LUTDescriptor"].VR = "US"
+    assert grey(dicom_bytes(stored, VOILUTSequence=items(lut))).ravel().tolist() == [0, 26, 128, 255]
+
+
+def test_sixteen_bit_colours_that_are_called_eight_bit_ones_do_not_wrap() -> None:
+    colours = palette_attributes([0, 65535], [0, 0x8000], [0, 0x00FF], bits=8)
+    data = dicom_bytes(np.array([[0, 1]], np.uint8), **colours)
+    assert frames(data)[0].pixels.tolist() == [[[0, 0, 0], [255, 128, 0]]]
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+def test_colour_is_never_signed(photometric: str) -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
+    signed, unsigned = (
+        dicom_bytes(stored, SamplesPerPixel=3, PhotometricInterpretation=photometric, PixelRepresentation=sign)
+        for sign in (1, 0)
+    )
+    assert np.array_equal(frames(signed)[0].pixels, frames(unsigned)[0].pixels)
+
+
+def test_a_file_that_cannot_be_read_is_an_image_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = tmp_path / "scan.dcm"
+    path.write_bytes(dicom_bytes(RAMP))
+    monkeypatch.setattr(Path, "open", denied)  # root, who runs CI, may read every file
+    with pytest.raises(UnreadableImage, match="Permission denied"):
+        frames(path)

@@ -151,3 +151,14 @@ def test_a_directory_over_the_limit_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ImageTooLarge):
         list(scan(write_directory(tmp_path, "A"), limits=Limits(file_bytes=100)))
+
+
+def test_a_name_too_long_or_a_link_to_itself_fails_by_name(tmp_path: Path) -> None:
+    """Both raised what the system says of them."""
+    (tmp_path / "LOOP").symlink_to(tmp_path / "LOOP")
+    found = list(scan(write_directory(tmp_path, "LOOP", "X" * 300)))
+    assert [thing.name for thing in found] == [str(tmp_path / "LOOP"), str(tmp_path / ("X" * 300))]
+    for thing in found:
+        assert isinstance(thing, Item)
+        with pytest.raises(UnreadableImage):
+            list(thing.frames())

@@ -7,6 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
 
 import dualsight
 from dicom_files import PATIENT, dicom_dataset
@@ -83,3 +84,24 @@ def test_an_original_without_a_study(original: Dataset, rgb: np.ndarray, keyword
     delattr(original, keyword)
     with pytest.raises(UnsupportedImage, match="no study"):
         secondary_capture(rgb, original, series="", derivation="", now=NOW)
+
+
+def test_anybodys_words_and_private_classes_do_not_go_along_where_hidden(original: Dataset, rgb: np.ndarray) -> None:
+    original.BurnedInAnnotation, original.SOPClassUID = "DOE JANE", "1.2.3.4.5"
+    again = pydicom.dcmread(io.BytesIO(written(secondary_capture(rgb, original, series="", derivation="", now=NOW))))
+    assert again.BurnedInAnnotation == "DOE JANE"
+    assert again.SourceImageSequence[0].ReferencedSOPClassUID == "1.2.3.4.5"
+    data = written(secondary_capture(rgb, original, series="", derivation="", now=NOW, key=KEY))
+    again = pydicom.dcmread(io.BytesIO(data))
+    assert "BurnedInAnnotation" not in again and b"1.2.3.4.5" not in data
+    assert again.SourceImageSequence[0].ReferencedSOPClassUID == hashed_uid("1.2.3.4.5", KEY)
+    original.BurnedInAnnotation, original.SOPClassUID = "YES", CTImageStorage
+    again = secondary_capture(rgb, original, series="", derivation="", now=NOW, key=KEY)
+    assert again.BurnedInAnnotation == "YES"
+    assert again.SourceImageSequence[0].ReferencedSOPClassUID == CTImageStorage
+
+
+def test_an_empty_key_hides_all_the_same(original: Dataset, rgb: np.ndarray) -> None:
+    made = secondary_capture(rgb, original, series="", derivation="", now=NOW, key=b"")
+    assert made.StudyInstanceUID == hashed_uid("1.2.3", b"")
+    assert made.SourceImageSequence[0].ReferencedSOPInstanceUID == hashed_uid(original.SOPInstanceUID, b"")

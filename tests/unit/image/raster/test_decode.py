@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import GifImagePlugin, Image, ImageCms
 
 from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, UnsupportedImage
 from dualsight.image.frame import Frame
@@ -472,3 +472,24 @@ def test_a_picture_converted_in_stripes_equals_one_converted_whole(mode: str, mo
     whole = from_pil(image).pixels
     monkeypatch.setattr("dualsight.image.raster.modes._STRIPE", 20)
     np.testing.assert_array_equal(from_pil(image).pixels, whole)
+
+
+def test_a_transparent_colour_of_a_16_bit_png_is_black() -> None:
+    values = np.uint16([[[100, 100, 100], [200, 200, 200], [300, 300, 300], [300, 300, 301]]])
+    key = png_chunk(b"tRNS", struct.pack(">3H", 300, 300, 300))
+    shown = decode(png(values, extra=key))[0]
+    assert shown[2].tolist() == [0, 0, 0] and shown[3].tolist() == [254, 254, 255]
+    assert decode(png(values))[0, 2].tolist() == [254, 254, 254]
+
+
+def test_the_frames_of_a_gif_are_counted_to_the_limit_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow walks through all of them to count them; twelve bytes are enough for one."""
+
+    def walks(_: object) -> int:
+        raise AssertionError
+
+    monkeypatch.setattr(GifImagePlugin.GifImageFile, "n_frames", property(walks))
+    one = b"," + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\x02\0"
+    data = b"GIF89a" + struct.pack("<2H3B", 1, 1, 0, 0, 0) + one * 100_000
+    with pytest.raises(ImageTooLarge, match="11 frames"):
+        next(decode_raster(data, "x", limits=Limits(frames=10)))

@@ -6,7 +6,7 @@ import random
 import time
 import tracemalloc
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from dicom_files import dicom_bytes, item, items
 from dualsight.errors import ConfigError, ImageError, ImageTooLarge, UnreadableImage, UnsupportedImage
 from dualsight.image.limits import Limits
 from dualsight.image.reading import Reading
-from dualsight.image.volume.decode import Volume, decode_nifti, decode_volume, read_series
-from dualsight.image.volume.nifti import encode_nifti
+from dualsight.image.volume.decode import decode_volume, decode_volumes
+from dualsight.image.volume.nifti import decode_nifti, encode_nifti
+from dualsight.image.volume.series import read_slices, stack_slices
+from dualsight.image.volume.voxels import Volume
 
 FILES = Path(__file__).parents[3] / "data" / "images"
 SHAPES = {
@@ -336,8 +338,12 @@ def shuffled(files: list[bytes]) -> list[bytes]:
     return random.Random(1).sample(files, len(files))
 
 
+def stacked(files: Iterable[bytes | Path], source: str, *, window: Any = "auto") -> Volume:
+    return stack_slices([one for file in files for one in read_slices(file, source, window=window)], source)
+
+
 def test_a_series_is_sorted_by_position_and_reoriented() -> None:
-    volume = read_series(shuffled(series()), "chest")
+    volume = stacked(shuffled(series()), "chest")
     assert volume.values.shape == (4, 5, 6)
     assert volume.spacing_mm == pytest.approx((0.5, 1.5, 2.0))
     assert aff2axcodes(volume.affine) == ("R", "A", "S")
@@ -350,7 +356,7 @@ def test_a_series_is_sorted_by_position_and_reoriented() -> None:
 
 
 def test_an_axial_series_is_shown_as_its_files_are() -> None:
-    volume = read_series(shuffled(series(PixelSpacing=[1, 1])), "chest", window=(-700, 600))
+    volume = stacked(shuffled(series(PixelSpacing=[1, 1])), "chest", window=(-700, 600))
     for k, data in enumerate(series(PixelSpacing=[1, 1])):
         (frame,) = dualsight.image.open(data, window=(-700, 600))
         assert np.array_equal(picture(volume, "axial", k), frame.pixels[..., 0])
@@ -358,7 +364,7 @@ def test_an_axial_series_is_shown_as_its_files_are() -> None:
 
 def test_a_sagittal_series_comes_into_the_same_order() -> None:
     # rows to the back, columns to the feet, slices from right to left
-    volume = read_series(shuffled(series(step=(2.0, 0.0, 0.0), orientation=(0, 1, 0, 0, 0, -1))), "spine")
+    volume = stacked(shuffled(series(step=(2.0, 0.0, 0.0), orientation=(0, 1, 0, 0, 0, -1))), "spine")
     assert volume.values.shape == (6, 4, 5)
     assert volume.values[:, 3, 4].tolist() == [100.0 * k - 1000 for k in reversed(range(6))]
     sagittal = next(volume.slices("sagittal", limits=None))
@@ -367,20 +373,20 @@ def test_a_sagittal_series_comes_into_the_same_order() -> None:
 
 def test_duplicates_gaps_and_uneven_distances_are_told() -> None:
     files = series(8)
-    assert "1 slices at a place already taken" in (read_series([*files, files[3]], "x").meta.note or "")
-    assert read_series([*files, files[3]], "x").values.shape[2] == 8
-    gap = read_series(files[:3] + files[4:], "x").meta.note or ""
+    assert "1 slices at a place already taken" in (stacked([*files, files[3]], "x").meta.note or "")
+    assert stacked([*files, files[3]], "x").values.shape[2] == 8
+    gap = stacked(files[:3] + files[4:], "x").meta.note or ""
     assert gap == "1 gaps, the widest 4 mm where 2 mm is usual"
     odd = [*files, *series(1, step=(0, 0, 0), ImagePositionPatient=[-10, -20, 46.4])]
-    assert (read_series(odd, "x").meta.note or "") == "uneven distances, 2 to 2.4 mm"
+    assert (stacked(odd, "x").meta.note or "") == "uneven distances, 2 to 2.4 mm"
 
 
 def test_a_tilted_gantry_is_told_and_a_straight_one_is_not() -> None:
-    tilted = read_series(series(step=(0.0, 2.0 * np.tan(np.radians(15)), 2.0)), "head")
+    tilted = stacked(series(step=(0.0, 2.0 * np.tan(np.radians(15)), 2.0)), "head")
     assert tilted.meta.note == "gantry tilted by 15.0°, slices are not sheared"
     # oblique slices whose positions follow their normal are not tilted
     c, s = np.cos(np.radians(20)), np.sin(np.radians(20))
-    straight = read_series(series(step=(0.0, -2 * s, 2 * c), orientation=(1, 0, 0, 0, c, s)), "head")
+    straight = stacked(series(step=(0.0, -2 * s, 2 * c), orientation=(1, 0, 0, 0, c, s)), "head")
     assert straight.meta.note is None
 
 
@@ -395,23 +401,23 @@ def test_a_tilted_gantry_is_told_and_a_straight_one_is_not() -> None:
 )
 def test_what_does_not_belong_together_is_refused(other: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnsupportedImage, match=f"differ in .*{reason}"):
-        read_series([*series(3), *series(1, **other)], "mixed")
+        stacked([*series(3), *series(1, **other)], "mixed")
 
 
 def test_a_slice_without_a_place_and_an_empty_series_are_refused() -> None:
     with pytest.raises(UnsupportedImage, match="lacks position"):
-        read_series([dicom_bytes(np.arange(4, dtype=np.int16).reshape(2, 2))], "chest")
+        stacked([dicom_bytes(np.arange(4, dtype=np.int16).reshape(2, 2))], "chest")
     with pytest.raises(UnreadableImage, match="without slices"):
-        read_series([], "chest")
+        stacked([], "chest")
 
 
 def test_the_window_of_a_series_is_the_middle_slices_or_its_full_range() -> None:
     files = [data for k in range(3) for data in series(3, WindowCenter=10 * k + 10, WindowWidth=100)[k : k + 1]]
-    assert read_series(files, "chest").view.name == "header window, centre 20, width 100"
-    assert read_series(series(), "chest").view.name == "full range, -1000 to -481"
+    assert stacked(files, "chest").view.name == "header window, centre 20, width 100"
+    assert stacked(series(), "chest").view.name == "full range, -1000 to -481"
     padded = series(PixelPaddingValue=0)
-    assert read_series(padded, "chest").view.name == "full range, -999 to -481"
-    assert read_series(series(), "chest", window="lung").view.name.startswith("lung")
+    assert stacked(padded, "chest").view.name == "full range, -999 to -481"
+    assert stacked(series(), "chest", window="lung").view.name.startswith("lung")
 
 
 def test_an_enhanced_object_is_a_volume_by_its_functional_groups() -> None:
@@ -422,22 +428,13 @@ def test_an_enhanced_object_is_a_volume_by_its_functional_groups() -> None:
         PixelMeasuresSequence=items(item(PixelSpacing=[1, 1])),
     )
     data = dicom_bytes(values, PerFrameFunctionalGroupsSequence=places, SharedFunctionalGroupsSequence=items(shared))
-    volume = read_series([data], "enhanced")
+    volume = stacked([data], "enhanced")
     assert volume.values[0, 0].tolist() == [1, 2, 0]
     assert volume.spacing_mm[2] == 10
 
 
 def test_one_slice_takes_its_thickness() -> None:
-    assert read_series(series(1, SliceThickness=5), "chest").spacing_mm[2] == 5
-
-
-def test_a_series_over_the_limit_is_refused_while_it_is_read() -> None:
-    def endless() -> Iterator[bytes]:
-        while True:
-            yield series(1)[0]
-
-    with pytest.raises(ImageTooLarge):
-        read_series(endless(), "chest", limits=Limits(file_bytes=4000))
+    assert stacked(series(1, SliceThickness=5), "chest").spacing_mm[2] == 5
 
 
 def test_the_standards_test_set_is_read_without_a_warning() -> None:
@@ -445,7 +442,23 @@ def test_the_standards_test_set_is_read_without_a_warning() -> None:
     files = sorted((FILES / "pydicom").glob("dicomdirtests__77654033__CT2__*"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        volume = read_series(files, "CT2")
+        volume = stacked(files, "CT2")
     assert volume.values.shape[2] == len(files) == 4
     heights = [(volume.affine @ [0, 0, k, 1])[2] for k in range(4)]
     assert heights == sorted(heights)
+
+
+def test_slices_whose_places_make_no_space_are_damage() -> None:
+    with pytest.raises(UnreadableImage, match="chest: the places of its slices are damaged"):
+        stacked(series(3, PixelSpacing=[1e-7, 1e-7]), "chest")
+
+
+@pytest.mark.parametrize("name", ["oblique.mha", "oblique.nrrd", "oblique.nii"])
+def test_every_volume_file_may_be_gzipped(name: str, tmp_path: Path) -> None:
+    path = FILES.parent / "volumes" / name
+    zipped = tmp_path / "zipped"
+    zipped.write_bytes(gzip.compress(path.read_bytes()))
+    (expected,) = decode_volumes(path, name, Reading())
+    for content in (zipped, zipped.read_bytes()):
+        (volume,) = decode_volumes(content, name, Reading())
+        assert np.array_equal(volume.values, expected.values) and volume.meta == expected.meta

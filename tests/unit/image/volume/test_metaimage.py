@@ -16,9 +16,11 @@ import dualsight.image
 from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, UnsupportedImage
 from dualsight.image.limits import Limits
 from dualsight.image.reading import Reading
-from dualsight.image.volume.decode import Volume, decode_nifti, decode_volume
+from dualsight.image.volume.decode import decode_volume
 from dualsight.image.volume.metaimage import read_header
+from dualsight.image.volume.nifti import decode_nifti
 from dualsight.image.volume.voxel_file import decode_voxel_file
+from dualsight.image.volume.voxels import Volume
 
 FILES = Path(__file__).parents[3] / "data" / "volumes"
 VALUES = np.arange(24, dtype="<i2").reshape(2, 3, 4)  # [z, y, x]
@@ -203,3 +205,10 @@ def test_mutated_files_give_slices_or_an_image_error(draw: st.DataObject) -> Non
             assert frame.pixels.dtype == np.uint8
     except ImageError as error:
         assert str(error).startswith("brain.mha")
+
+
+def test_a_file_of_voxels_whose_name_no_file_can_have_is_missing(tmp_path: Path) -> None:
+    header = tmp_path / "brain.mhd"
+    header.write_bytes(metaimage(data=b"", ElementDataFile="x" * 300))
+    with pytest.raises(UnreadableImage, match="missing"):
+        only(header)

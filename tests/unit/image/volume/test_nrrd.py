@@ -18,9 +18,11 @@ import dualsight.image
 from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, UnsupportedImage
 from dualsight.image.limits import Limits
 from dualsight.image.reading import Reading
-from dualsight.image.volume.decode import Volume, decode_nifti, decode_volume
+from dualsight.image.volume.decode import decode_volume
+from dualsight.image.volume.nifti import decode_nifti
 from dualsight.image.volume.nrrd import read_header
 from dualsight.image.volume.voxel_file import decode_voxel_file
+from dualsight.image.volume.voxels import Volume
 
 FILES = Path(__file__).parents[3] / "data" / "volumes"
 VALUES = np.arange(24, dtype="<i2").reshape(2, 3, 4)  # [z, y, x]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -89,6 +90,14 @@ def test_secondary_capture(run, weights: Path, slice_: Path, tmp_path: Path) -> 
     made = pydicom.dcmread(out)
     assert made.StudyInstanceUID == "1.2.99" and made.PatientName == PATIENT
     assert made.pixel_array.shape[2] == 3
+
+
+def test_secondary_capture_of_a_zipped_file(run, weights: Path, slice_: Path, tmp_path: Path) -> None:
+    zipped, out = tmp_path / "slice.dcm.gz", tmp_path / "out.dcm"
+    zipped.write_bytes(gzip.compress(slice_.read_bytes()))
+    result = run("explain", zipped, "--labels", "a,b", "--model", weights, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    assert pydicom.dcmread(out).StudyInstanceUID == "1.2.99"
 
 
 def test_deidentified(run, weights: Path, slice_: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
