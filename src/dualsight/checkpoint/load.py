@@ -34,6 +34,7 @@ class Checkpoint:
     tokenizer: Tokenizer
     name: str  # the folder's, file's or hub id, or "demo"
     path: Path | None = None  # the folder; None: made in memory
+    weights: Path | None = None  # the file that was read, which a user may have named; None: made in memory
     tokenizer_folder: Path | None = None  # None: the packaged tokenizer
     is_demo: bool = False
 
@@ -117,6 +118,7 @@ def open_checkpoint(
         tokenizer=tokenizer,
         name=name,
         path=layout.folder,
+        weights=layout.weights,
         tokenizer_folder=layout.tokenizer,
         is_demo=config_text.startswith(DEMO_MARK),
     )

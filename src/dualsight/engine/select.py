@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.checkpoint.layout import locate
+from dualsight.checkpoint.layout import CONFIG
 from dualsight.checkpoint.load import Checkpoint
 from dualsight.engine.base import Engine
 from dualsight.engine.cache import kept, key_of
@@ -120,7 +120,7 @@ def choose(
         return Choice(build(checkpoint, possible[0]), ("as asked",))  # raises what it lacks
     if len(ready) == 1:
         return Choice(build(checkpoint, ready[0]), (f"the only one installed for {wanted}",))
-    n_bytes = 0 if checkpoint.path is None else locate(checkpoint.path).weights.stat().st_size
+    n_bytes = 0 if checkpoint.weights is None else checkpoint.weights.stat().st_size
     if n_bytes < SMALL_BYTES and (small := [offer for offer in ready if offer.engine == "torch"]):
         reason = f"the model's file has {n_bytes / 1e6:.0f} MB: compiling would not pay"
         return Choice(build(checkpoint, small[0]), (reason,))
@@ -158,11 +158,10 @@ def build(checkpoint: Checkpoint, offer: Offer) -> Engine:
 
 def stored_fingerprint(checkpoint: Checkpoint) -> str:
     """The fingerprint of a checkpoint as it was loaded, remembered for its files: hashing 2.5 GB takes two seconds."""
-    if checkpoint.path is None:
+    if checkpoint.path is None or checkpoint.weights is None:
         return checkpoint.fingerprint
-    layout = locate(checkpoint.path)
     facts = [str(checkpoint.path.resolve())]
-    for file in (layout.config, layout.weights):
+    for file in (checkpoint.path / CONFIG, checkpoint.weights):
         status = file.stat()
         facts += [file.name, str(status.st_size), str(status.st_mtime_ns), str(status.st_ino)]
 
