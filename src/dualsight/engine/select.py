@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from dualsight.checkpoint.layout import CONFIG
 from dualsight.checkpoint.load import Checkpoint
-from dualsight.engine.base import Engine
+from dualsight.engine.base import Engine, check_batch_size
 from dualsight.engine.cache import kept, key_of
 from dualsight.engine.processor import describe, has_bfloat16
 from dualsight.errors import EngineError
@@ -104,9 +104,11 @@ def choose(
     compiled for batches of so many pictures.
 
     Nothing is measured where only one engine is possible, nor for a small model. Raises EngineError for what is not
-    offered here, MissingExtra for what is not installed.
+    offered here, MissingExtra for what is not installed, ConfigError for a batch of no pictures.
     """
     _check_names(name, precision)
+    if compiled is not None:
+        check_batch_size(compiled)
     wanted = precision or ("int8" if checkpoint.int8_graph else "exact")
     if device != "cpu" or compiled is not None:
         return _by_torch(checkpoint, name, wanted, device, compiled)

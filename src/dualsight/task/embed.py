@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.engine.base import AsyncEngine, Engine
+from dualsight.engine.base import AsyncEngine, Engine, check_batch_size
 from dualsight.errors import TextError
 from dualsight.image.frame import FrameMeta
 from dualsight.image.open import Source
@@ -80,9 +80,16 @@ def embed_prepared(
 ) -> Iterator[Embedded | Failed]:
     """Pictures that were opened and resized → their embeddings, in order.
 
-    One batch is computed while the next is collected. Raises what `pictures` and the engine raise, after the batches
-    before it.
+    One batch is computed while the next is collected. Raises ConfigError for a `batch_size` under 1 at once, and later
+    what `pictures` and the engine raise, after the batches before it.
     """
+    check_batch_size(batch_size)
+    return _embed_prepared(pictures, engine, preprocessing, batch_size)
+
+
+def _embed_prepared(
+    pictures: Iterable[Prepared | Failed], engine: Engine, preprocessing: Preprocessing, batch_size: int
+) -> Iterator[Embedded | Failed]:
     batches = _batches(pictures, batch_size)
     before: Iterator[Embedded | Failed] = iter(())  # results of the batch that is computed
     with _starting(engine, preprocessing, batch_size) as start:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.checkpoint.load import Checkpoint, open_checkpoint
-from dualsight.engine.base import Engine
+from dualsight.engine.base import Engine, check_batch_size
 from dualsight.engine.select import EngineName, Precision, choose
 from dualsight.errors import DualsightError, ImageError
 from dualsight.image.grouping import group
@@ -109,10 +109,12 @@ class Model:
     ) -> Iterator[Embedded | Failed]:
         """A stream of embeddings with their metadata, in order; a bad picture is a `Failed` in its place.
 
-        Series and studies come once the headers of all files have been read. Raises ConfigError for an unknown `per`
-        or `pool`.
+        Series and studies come once the headers of all files have been read. Raises ConfigError for an unknown `per`,
+        an unknown `pool`, or a `batch_size` under 1.
         """
         check_pooling(per, pool)
+        if batch_size != "auto":
+            check_batch_size(batch_size)
         sources, workers = as_stream(images), None
         if per == "series" or per == "study":
             sources = group(as_items(sources), per=per, limits=reading.limits)

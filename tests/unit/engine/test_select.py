@@ -11,7 +11,7 @@ from dualsight.checkpoint.save import write_weights
 from dualsight.checkpoint.weights import map_tensors
 from dualsight.engine import select
 from dualsight.engine.select import Measured, Offer, choose, measure, offers, stored_fingerprint
-from dualsight.errors import EngineError
+from dualsight.errors import ConfigError, EngineError
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +69,8 @@ def test_compiling_is_torchs(demo: Checkpoint, monkeypatch: pytest.MonkeyPatch) 
     assert "compiled for 2" in choose(demo, compiled=2).engine.name
     with pytest.raises(EngineError, match="'openvino'"):
         choose(demo, name="openvino", compiled=2)
+    with pytest.raises(ConfigError, match="a batch of 0 pictures"):
+        choose(demo, compiled=0)
 
 
 def test_an_engine_that_fails_is_passed_over(demo: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:

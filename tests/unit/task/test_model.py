@@ -242,6 +242,15 @@ def test_labels_seen_before_cost_nothing(recipe_folder: Callable[[str], Path]) -
     assert np.array_equal(again, first[[1, 0]])
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_of_no_pictures_is_refused(model: dualsight.Model, pictures: Pictures, size: int) -> None:
+    with pytest.raises(ConfigError, match=f"a batch of {size} pictures"):
+        model.embed(pictures, batch_size=size)  # at once, not with the first result
+    with pytest.raises(ConfigError, match=f"a batch of {size} pictures") as caught:
+        model.classify(pictures, ["a"], batch_size=size)
+    assert caught.value.hint == "1 or more"
+
+
 def test_nothing_in_nothing_out(model: dualsight.Model) -> None:
     assert model.encode_image([]).shape == (0, 40)
     assert model.encode_text([]).shape == (0, 40)
