@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.engine.base import AsyncEngine, Engine, check_batch_size
-from dualsight.errors import TextError
 from dualsight.image.frame import FrameMeta
 from dualsight.image.open import Source
 from dualsight.image.prepare import Preprocessing, normalise_all
@@ -27,7 +26,7 @@ from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
 from dualsight.task.prepared import PATIENCE_S, Failed, Prepared, prepare_ahead
-from dualsight.text.tokenizer import Tokenizer
+from dualsight.text.tokenizer import Tokenizer, check_text
 
 __all__ = ["Embedded", "Failed", "TextEmbedder", "embed_frames", "embed_prepared"]
 
@@ -162,12 +161,6 @@ def _batches(stream: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _check(texts: Sequence[object]) -> None:
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TextError(f"text {i} is {type(text).__name__}, not a string")
-
-
 class TextEmbedder:
     """Texts → embeddings, with a bounded memory: a label that was seen before costs nothing."""
 
@@ -182,9 +175,10 @@ class TextEmbedder:
     def __call__(self, texts: Sequence[str], *, batch_size: int = 64) -> Vector:
         """float32 [n, D], unit length, in the order of `texts`.
 
-        Raises TextError if one is not a string.
+        Raises TextError if one is no string, or not valid Unicode.
         """
-        _check(texts)
+        for index, text in enumerate(texts):  # before they are sorted: an error names the caller's own index
+            check_text(text, index)
         known = self._known(texts)
         new = sorted({text for text in texts if text not in known}, key=lambda text: (len(text), text))
         for batch in _batches(new, batch_size):  # alike in length, so that little of a batch is padding

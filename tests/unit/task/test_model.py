@@ -229,6 +229,13 @@ def test_unusable_labels(model: dualsight.Model, pictures: Pictures, labels: lis
         model.classify(pictures[0], labels)
 
 
+@pytest.mark.parametrize(("bad", "problem"), [("half \ud83d", "valid Unicode"), (7, "an? int, not a string")])
+def test_a_text_that_is_none_is_named_by_the_callers_index(model: dualsight.Model, bad: str, problem: str) -> None:
+    texts = ["a text that is longer than the next", "next", *(f"text {i}" for i in range(100)), bad]
+    with pytest.raises(TextError, match=f"text 102 is .*{problem}"):
+        model.encode_text(texts)
+
+
 def test_labels_seen_before_cost_nothing(recipe_folder: Callable[[str], Path]) -> None:
     model = dualsight.load(recipe_folder("davit-static-scale"))
     calls = []
