@@ -119,11 +119,15 @@ def parse_config(text: str, *, file: str = "config.yaml") -> ModelConfig:
 
 def read_config(path: Path) -> ModelConfig:
     """`parse_config` of a file. Raises ConfigError also where the file cannot be read."""
+    return parse_config(read_text(path), file=str(path))
+
+
+def read_text(path: Path) -> str:
+    """The file's text with its own line ends, so that it can be written back unchanged. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error.__class__.__name__})") from error
-    return parse_config(text, file=str(path))
 
 
 def _from_environment(value: Any, file: str) -> Any:

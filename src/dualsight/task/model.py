@@ -24,6 +24,7 @@ from dualsight.task.classify import Classification, classify, label_embeddings
 from dualsight.task.embed import Embedded, Failed, TextEmbedder, embed_frames
 from dualsight.task.pool import Per, Pool, check_pooling, pool_frames
 from dualsight.task.prepared import Images, as_stream
+from dualsight.text.prompts import PLAIN
 
 OnError = Literal["raise", "skip", "return"]
 BatchSize = int | Literal["auto"]
@@ -193,7 +194,7 @@ class Model:
         labels: Sequence[str],
         *,
         multilabel: bool = False,
-        templates: Sequence[str] = ("{label}",),
+        templates: Sequence[str] = PLAIN,
         on_error: OnError = "raise",
         per: Per = "image",
         pool: Pool = "mean",
@@ -224,7 +225,7 @@ class Model:
         labels: Sequence[str],
         *,
         multilabel: bool = False,
-        templates: Sequence[str] = ("{label}",),
+        templates: Sequence[str] = PLAIN,
         per: Per = "image",
         pool: Pool = "mean",
         reading: Reading = DEFAULT,
