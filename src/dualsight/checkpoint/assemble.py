@@ -22,10 +22,8 @@ from dualsight.model.davit import DaViT
 from dualsight.model.dual import DualEncoder, image_encoder
 
 
-def load_dual_encoder(
-    weights: Path, config: DualConfig, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-) -> DualEncoder:
-    """The whole model, in evaluation mode. Weights stored in `dtype` are mapped and read when first used.
+def load_dual_encoder(weights: Path, config: DualConfig) -> DualEncoder:
+    """The whole model, in evaluation mode. Weights stored as float32 are mapped and read when first used.
 
     Raises CheckpointError (MissingTensor, UnexpectedTensor, ShapeMismatch, CorruptFile).
     """
@@ -33,13 +31,11 @@ def load_dual_encoder(
         model = DualEncoder(config)
     file = str(weights)
     tensors = rename_all(map_tensors(weights), file=file)
-    _assign(model, fit(tensors, model.state_dict(), file=file, grid=_grid(config.image)), dtype, file)
-    return model.to(device).eval()
+    _assign(model, fit(tensors, model.state_dict(), file=file, grid=_grid(config.image)), file)
+    return model.eval()
 
 
-def load_image_encoder(
-    source: Path | Mapping[str, Tensor], config: ImageEncoderConfig, *, dtype: torch.dtype = torch.float32
-) -> DaViT | CoSwin:
+def load_image_encoder(source: Path | Mapping[str, Tensor], config: ImageEncoderConfig) -> DaViT | CoSwin:
     """An image encoder alone, in evaluation mode, from a weight file or tensors in any layout of `keys.RENAMES`.
 
     Of a dual encoder's file only the image encoder is used. Raises as `load_dual_encoder` does.
@@ -50,7 +46,7 @@ def load_image_encoder(
     own = {key.removeprefix(prefix): tensor for key, tensor in named.items() if key.startswith(prefix)}
     with torch.device("meta"), NoRandomWeights():
         encoder = image_encoder(config)
-    _assign(encoder, fit(own or named, encoder.state_dict(), file=file, grid=_grid(config)), dtype, file)
+    _assign(encoder, fit(own or named, encoder.state_dict(), file=file, grid=_grid(config)), file)
     return encoder.eval()
 
 
@@ -76,9 +72,9 @@ class NoRandomWeights(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _assign(model: nn.Module, tensors: Mapping[str, Tensor], dtype: torch.dtype, file: str) -> None:
+def _assign(model: nn.Module, tensors: Mapping[str, Tensor], file: str) -> None:
     """Puts the tensors themselves in the place of a meta model's parameters."""
-    floats = {key: as_floats(key, tensor, dtype, file) for key, tensor in tensors.items()}
+    floats = {key: as_floats(key, tensor, torch.float32, file) for key, tensor in tensors.items()}
     model.load_state_dict(floats, strict=True, assign=True)
 
 

@@ -75,7 +75,7 @@ class Section:
 
     def refuse_unknown(self, passed_over: frozenset[str]) -> None:
         """Raises ConfigError for a key that nobody asked for and that is not to be passed over."""
-        unknown = sorted(set(self.values) - self.seen - passed_over)
+        unknown = sorted(map(str, set(self.values) - self.seen - passed_over))  # YAML has keys that are no strings
         if unknown:
             raise self.error(unknown[0], "is a key that dualsight does not know", "a typing mistake, or a newer model?")
 
@@ -92,12 +92,14 @@ def parse_config(text: str, *, file: str = "config.yaml") -> ModelConfig:
     sizes that do not fit one another.
     """
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        document = _from_environment(yaml.safe_load(text), file)
+    except DualsightError:
+        raise
+    except Exception as error:  # PyYAML has no error of its own for a 13th month, or for a list that holds itself
         raise ConfigError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, Mapping):
         raise ConfigError(f"{file}: not a mapping of keys", hint="an official config.yaml begins with TASK: UniCLTask")
-    root = Section(_from_environment(document, file), "", file)
+    root = Section(document, "", file)
     image, lang = root.section("IMAGE_ENCODER"), root.section("LANG_ENCODER")
     width, height = _pair(image, "IMAGE_SIZE")
     size = (height, width)
@@ -117,11 +119,15 @@ def parse_config(text: str, *, file: str = "config.yaml") -> ModelConfig:
 
 def read_config(path: Path) -> ModelConfig:
     """`parse_config` of a file. Raises ConfigError also where the file cannot be read."""
+    return parse_config(read_text(path), file=str(path))
+
+
+def read_text(path: Path) -> str:
+    """The file's text with its own line ends, so that it can be written back unchanged. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error.__class__.__name__})") from error
-    return parse_config(text, file=str(path))
 
 
 def _from_environment(value: Any, file: str) -> Any:

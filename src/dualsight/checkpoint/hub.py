@@ -1,23 +1,20 @@
 """Checkpoints from a Hugging Face hub, and what a user may give as a checkpoint's place.
 
-Files land in huggingface_hub's own cache (or in a folder of the user's): each is downloaded beside its place, taken
-up again where an earlier attempt broke off, compared with the hash that the hub lists, and only then named.
+Files land in huggingface_hub's own cache, or in a folder of the user's.
 Nothing here touches the network unless a hub id was given.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
-import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dualsight.checkpoint.download import RemoteFile, download, endpoint, is_here, named, refused, turn
 from dualsight.checkpoint.layout import (
     CONFIG,
     LANGUAGE_FOLDER,
@@ -28,7 +25,6 @@ from dualsight.checkpoint.layout import (
     demo_folder,
     locate,
 )
-from dualsight.checkpoint.weights import sha256
 from dualsight.errors import CheckpointError, DownloadError
 
 OFFICIAL_REPO = "lion-ai/MedImageInsights"
@@ -37,25 +33,9 @@ OFFICIAL_SIZE = 2_464_060_700  # bytes
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_ID = re.compile(rf"(?P<repo>{_REPO.pattern})(?:@(?P<revision>[\w./-]+))?")
-_PLACES = "another folder with -o, or another cache with HF_HUB_CACHE"
 _TOKENIZER_EXTRAS = ("tokenizer_config.json", "special_tokens_map.json")
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
-    """One file of a repository, as the hub lists it."""
-
-    name: str  # path in the repository
-    size: int
-    sha256: str | None  # of a large file
-    git_id: str | None  # of a small one: SHA-1 with git's prefix
-
-    @property
-    def etag(self) -> str:
-        """The name that huggingface_hub's cache gives the content."""
-        return self.sha256 or self.git_id or ""
 
 
 def resolve(where: str | Path) -> tuple[Path, str]:
@@ -97,20 +77,24 @@ def pull(
         raise DownloadError(f"{repo_id!r} is not a hub id", hint='"owner/name", as in the address of its page')
     hub = _library()
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        if folder is not None:
+            raise DownloadError(
+                f"{named(repo_id, revision)}: HF_HUB_OFFLINE is set, so nothing can be downloaded to {folder}",
+                hint="unset it; or without a folder, what is cached is used where it lies",
+            )
         return _cached_or_raise(hub, repo_id, revision, "HF_HUB_OFFLINE is set", None)
-    api = hub.HfApi(endpoint=_endpoint(), library_name="dualsight")
+    api = hub.HfApi(endpoint=endpoint(), library_name="dualsight")
     try:
         info = api.model_info(repo_id, revision=revision, files_metadata=True)
     except hub.errors.HfHubHTTPError as error:
-        raise _refused(repo_id, revision, error) from error
+        raise refused(repo_id, revision, error) from error
     except Exception as error:  # of the transport library, which changes with huggingface_hub's version
         if folder is not None:
             raise _unreachable(repo_id, error) from error
-        return _cached_or_raise(hub, repo_id, revision, f"the hub cannot be reached ({_kind(error)})", error)
+        why = f"the hub cannot be reached ({error.__class__.__name__})"
+        return _cached_or_raise(hub, repo_id, revision, why, error)
     home, files = _needed(repo_id, [_remote(sibling) for sibling in info.siblings or ()])
-    for file in files:
-        target = _blobs(hub, repo_id) / file.etag if folder is None else folder / file.name
-        _download(hub, repo_id, str(info.sha), file, target, check_present=check_cached or folder is not None)
+    _fetch(hub, repo_id, str(info.sha), files, folder, check_cached)
     root = _linked(hub, repo_id, str(info.sha), revision, files) if folder is None else folder
     return locate(root / home).folder
 
@@ -123,16 +107,8 @@ def _library() -> Any:
     return import_module("huggingface_hub")
 
 
-def _endpoint() -> str | None:
-    return os.environ.get("HF_ENDPOINT") or None
-
-
 def _cache(hub: Any) -> Path:
     return Path(os.environ.get("HF_HUB_CACHE") or hub.constants.HF_HUB_CACHE)
-
-
-def _blobs(hub: Any, repo_id: str) -> Path:
-    return _cache(hub) / str(hub.file_download.repo_folder_name(repo_id=repo_id, repo_type="model")) / "blobs"
 
 
 def _remote(sibling: Any) -> RemoteFile:
@@ -171,74 +147,31 @@ def _needed(repo_id: str, files: Iterable[RemoteFile]) -> tuple[PurePosixPath, l
     return home, [by_name[path] for path in (*configs, *words, *weights)]
 
 
-def _download(hub: Any, repo_id: str, commit: str, file: RemoteFile, target: Path, *, check_present: bool) -> None:
-    """`file` at `target`, whole and of the right hash."""
-    if target.exists():
-        if not check_present or _is(file, target):
-            return
-        logger.warning("%s: another hash than the hub lists for %s; downloaded again", target, file.name)
-        target.unlink()
-    part = target.with_name(f"{target.name}.part")
-    url = hub.hf_hub_url(repo_id, file.name, revision=commit, endpoint=_endpoint())
-    headers = hub.utils.build_hf_headers(library_name="dualsight")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        have = part.stat().st_size if part.exists() else 0
-        if have > file.size:
-            part.unlink()
-            have = 0
-        _check_space(target.parent, file.size - have, file)
-        sink = part.open("ab")
-    except OSError as error:
-        raise DownloadError(f"{target.parent}: cannot be written ({error.strerror})", hint=f"name {_PLACES}") from error
-    try:
-        with sink:
-            hub.file_download.http_get(
-                url,
-                sink,
-                resume_size=have,
-                headers={**headers, "Accept-Encoding": "identity"},
-                expected_size=file.size,
-                displayed_filename=PurePosixPath(file.name).name,
-            )
-    except hub.errors.HfHubHTTPError as error:
-        raise _refused(f"{repo_id}/{file.name}", commit, error) from error
-    except Exception as error:  # of the transport library, as in pull; or of the disk
-        have = part.stat().st_size if part.exists() else 0
-        raise DownloadError(
-            f"{repo_id}: {file.name}: {_kind(error)} after {have:,} of {file.size:,} bytes",
-            hint="try again: what is here is kept, and the rest fetched",
-        ) from error
-    if not _is(file, part):
-        part.unlink()
-        raise DownloadError(
-            f"{repo_id}: {file.name}: downloaded, but its hash is not the one that the hub lists ({file.etag})",
-            hint="try again; if it stays so, something between here and the hub changes files",
-        )
-    part.replace(target)
+def _fetch(
+    hub: Any, repo_id: str, commit: str, files: list[RemoteFile], folder: Path | None, check_cached: bool
+) -> None:
+    """Each file in its place in the cache or in `folder`, downloaded where it is not there yet.
 
-
-def _is(file: RemoteFile, path: Path) -> bool:
-    """Whether the content is what the hub lists."""
-    if file.sha256 is not None:
-        return path.stat().st_size == file.size and sha256(path) == file.sha256
-    content = path.read_bytes()
-    named = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    return named == file.git_id
-
-
-def _check_space(folder: Path, needed: int, file: RemoteFile) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise DownloadError(
-            f"{file.name} needs {needed:,} bytes, and {folder} has {free:,} free",
-            hint=f"free some space, or name {_PLACES}",
-        )
+    In the cache by one process while the others that want it wait: the lock is huggingface_hub's own of that file.
+    """
+    if folder is not None:
+        for file in files:
+            if not is_here(file, folder / file.name, check=True):
+                download(hub, repo_id, commit, file, folder / file.name)
+        return
+    repo = str(hub.file_download.repo_folder_name(repo_id=repo_id, repo_type="model"))
+    for file in files:
+        target = _cache(hub) / repo / "blobs" / file.etag
+        if is_here(file, target, check=check_cached):  # so a cache that cannot be written will do
+            continue
+        with turn(hub, _cache(hub) / ".locks" / repo / f"{file.etag}.lock"):
+            if not is_here(file, target, check=check_cached):  # another process may have fetched it meanwhile
+                download(hub, repo_id, commit, file, target)
 
 
 def _linked(hub: Any, repo_id: str, commit: str, revision: str | None, files: list[RemoteFile]) -> Path:
     """The snapshot's folder in the cache, its files linked to the blobs; the branch is noted last."""
-    options = {"endpoint": _endpoint(), "cache_dir": _cache(hub), "library_name": "dualsight"}
+    options = {"endpoint": endpoint(), "cache_dir": _cache(hub), "library_name": "dualsight"}
     try:
         paths = [Path(hub.hf_hub_download(repo_id, file.name, revision=commit, **options)) for file in files]
         hub.hf_hub_download(repo_id, files[0].name, revision=revision, **options)
@@ -254,7 +187,7 @@ def _cached_or_raise(hub: Any, repo_id: str, revision: str | None, why: str, err
         folder = locate(Path(root)).folder
     except (hub.errors.LocalEntryNotFoundError, CheckpointError) as missing:
         raise DownloadError(
-            f"{_named(repo_id, revision)}: {why}, and it is not whole in the cache ({_cache(hub)})",
+            f"{named(repo_id, revision)}: {why}, and it is not whole in the cache ({_cache(hub)})",
             hint="`dualsight pull` with a connection, or give the path of a folder",
         ) from (error or missing)
     level = logging.INFO if error is None else logging.WARNING  # offline work is wished for, a broken line is not
@@ -262,29 +195,8 @@ def _cached_or_raise(hub: Any, repo_id: str, revision: str | None, why: str, err
     return folder
 
 
-def _refused(repo_id: str, revision: str | None, error: Any) -> DownloadError:
-    status = getattr(getattr(error, "response", None), "status_code", 0)
-    hints = {
-        401: "no such repository, or a private one: log in with `hf auth login`, or set HF_TOKEN",
-        403: "its terms must be accepted on its page, or the token has no access",
-        404: "is the name right? A path that does not exist here is taken for a hub id",
-    }
-    return DownloadError(
-        f"{_named(repo_id, revision)}: the hub answers {status} ({_kind(error)})",
-        hint=hints.get(status, "try again later"),
-    )
-
-
 def _unreachable(repo_id: str, error: Exception) -> DownloadError:
     return DownloadError(
-        f"{repo_id}: the hub cannot be reached ({_kind(error)})",
+        f"{repo_id}: the hub cannot be reached ({error.__class__.__name__})",
         hint="is there a connection, a proxy, HF_ENDPOINT? A folder on disk needs none",
     )
-
-
-def _named(repo_id: str, revision: str | None) -> str:
-    return repo_id if revision is None else f"{repo_id}@{revision}"
-
-
-def _kind(error: BaseException) -> str:
-    return error.__class__.__name__

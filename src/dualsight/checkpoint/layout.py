@@ -81,15 +81,14 @@ def _folder(path: Path) -> Path:
 def _weights(folder: Path) -> Path:
     """The only weight file, in vision_model/ or beside config.yaml."""
     home = folder / WEIGHTS_FOLDER
-    if home.is_dir():
-        found = sorted(file for file in home.iterdir() if file.suffix in SUFFIXES and file.is_file())
-    else:
-        home = folder
-        found = sorted(folder.glob("*.safetensors"))
+    suffixes: tuple[str, ...] = SUFFIXES
+    if not home.is_dir():
+        home, suffixes = folder, SUFFIXES[:1]  # there anything may lie, such as a trainer's own .bin and .pt
+    found = sorted(file for file in home.iterdir() if file.suffix in suffixes and file.is_file())
     if len(found) == 1:
         return found[0]
     if not found:
-        raise CheckpointError(f"{home}: no weight file ({', '.join(SUFFIXES)})", hint=_expected())
+        raise CheckpointError(f"{home}: no weight file ({', '.join(suffixes)})", hint=_expected())
     raise CheckpointError(
         f"{home}: {len(found)} weight files: {_names(found)}", hint="give the path of the one you mean"
     )

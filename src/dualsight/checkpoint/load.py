@@ -12,15 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualsight.checkpoint.config import ModelConfig, parse_config
+from dualsight.checkpoint.config import ModelConfig, parse_config, read_config, read_text
 from dualsight.checkpoint.hub import resolve
 from dualsight.checkpoint.layout import DEMO_MARK, INT8_GRAPH, locate
-from dualsight.errors import CheckpointError, ConfigError
+from dualsight.errors import CheckpointError
 from dualsight.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    import torch
-
     from dualsight.model.dual import DualEncoder
 
 
@@ -34,6 +32,7 @@ class Checkpoint:
     tokenizer: Tokenizer
     name: str  # the folder's, file's or hub id, or "demo"
     path: Path | None = None  # the folder; None: made in memory
+    weights: Path | None = None  # the file that was read, which a user may have named; None: made in memory
     tokenizer_folder: Path | None = None  # None: the packaged tokenizer
     is_demo: bool = False
 
@@ -74,27 +73,23 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-def load_checkpoint(
-    where: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
-) -> Checkpoint:
+def load_checkpoint(where: str | Path) -> Checkpoint:
     """The checkpoint at a path, of a hub id ("owner/name", "owner/name@revision"), or the packaged "demo".
 
-    Weights stored in `dtype` (float32) are mapped from the file and read when first used; others are converted.
+    Weights stored as float32 are mapped from the file and read when first used; others are converted.
     Only a hub id touches the network. Raises CheckpointError (MissingTensor, UnexpectedTensor, ShapeMismatch,
     CorruptFile, DownloadError) or ConfigError, each naming the file.
     """
-    checkpoint = open_checkpoint(where, device=device, dtype=dtype)
+    checkpoint = open_checkpoint(where)
     _ = checkpoint.model  # whatever is wrong with it, is wrong now
     return checkpoint
 
 
-def open_checkpoint(
-    where: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
-) -> Checkpoint:
+def open_checkpoint(where: str | Path) -> Checkpoint:
     """What `load_checkpoint` loads, its weights not before `model` is asked for; it may raise what is wrong then."""
     path, name = resolve(where)
     layout = locate(path)
-    config_text = _read_text(layout.config)
+    config_text = read_text(layout.config)
     config = parse_config(config_text, file=str(layout.config))
     tokenizer = Tokenizer.packaged() if layout.tokenizer is None else Tokenizer.from_folder(layout.tokenizer)
     if tokenizer.vocabulary_size > config.dual.text.vocabulary:
@@ -104,11 +99,9 @@ def open_checkpoint(
         )
 
     def load_model() -> DualEncoder:
-        import torch
-
         from dualsight.checkpoint.assemble import load_dual_encoder
 
-        return load_dual_encoder(layout.weights, config.dual, device=device, dtype=dtype or torch.float32)
+        return load_dual_encoder(layout.weights, config.dual)
 
     return Checkpoint(
         load_model=load_model,
@@ -117,6 +110,7 @@ def open_checkpoint(
         tokenizer=tokenizer,
         name=name,
         path=layout.folder,
+        weights=layout.weights,
         tokenizer_folder=layout.tokenizer,
         is_demo=config_text.startswith(DEMO_MARK),
     )
@@ -125,13 +119,4 @@ def open_checkpoint(
 def load_config(where: str | Path) -> ModelConfig:
     """The configuration alone of what `load_checkpoint` would load. Raises CheckpointError or ConfigError."""
     path, _ = resolve(where)
-    config = locate(path).config
-    return parse_config(_read_text(config), file=str(config))
-
-
-def _read_text(path: Path) -> str:
-    """The file's text with its own line ends, so that it can be written back unchanged."""
-    try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error.__class__.__name__})") from error
+    return read_config(locate(path).config)

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from dualsight.errors import ConfigError
 from dualsight.image.prepare import Preprocessing
 
 
@@ -48,3 +49,9 @@ class AsyncEngine(Engine, Protocol):
         Batches are encoded in the order in which they were begun. The pictures may be changed at once.
         """
         ...
+
+
+def check_batch_size(n: int) -> None:
+    """Raises ConfigError for a number of pictures that no batch can have."""
+    if n < 1:
+        raise ConfigError(f"a batch of {n} pictures", hint="1 or more")

@@ -39,7 +39,8 @@ class Timed:
 
 
 def best_batch_size(checkpoint: Checkpoint, engine: Engine, *, limit_bytes: int | None = None) -> int:
-    """For this engine of this checkpoint on this machine; measured once, in the time of some batches, and remembered.
+    """For this engine of this checkpoint on this machine; measured once, in the time of some batches, and remembered;
+    anew where twice as much memory is free, or half.
 
     limit_bytes: what a batch may take; half of the free memory without it. Raises OutputError where the cache cannot be
     written.
@@ -51,7 +52,8 @@ def best_batch_size(checkpoint: Checkpoint, engine: Engine, *, limit_bytes: int 
         rows = [asdict(row) for row in time_batches(engine, size, limit_bytes=limit)]
         (folder / _RECORD).write_text(json.dumps(rows))
 
-    key = key_of("batches", stored_fingerprint(checkpoint), engine.name, *machine_facts())
+    room = str(max(limit, 0).bit_length())  # what was measured while memory was scarce says nothing of later
+    key = key_of("batches", stored_fingerprint(checkpoint), engine.name, room, *machine_facts())
     rows = [Timed(**row) for row in json.loads((kept(key, record) / _RECORD).read_text())]
     return max(row.size for row in rows if row.size == 1 or (row.n_bytes or 0) <= limit)
 

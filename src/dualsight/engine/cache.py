@@ -70,6 +70,7 @@ def _fill(folder: Path, make: Callable[[Path], None]) -> None:
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         make(new)
+        new.chmod(0o755)  # mkdtemp lets nobody else in, and others may share the cache
         new.replace(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dualsight.engine.fused import FusedDaViT, Kernels, covers
 from dualsight.engine.staging import Staged, stage
-from dualsight.engine.torch import Precision, TorchEngine
+from dualsight.engine.torch import Precision, TorchEngine, find_device
 from dualsight.image.prepare import Preprocessing
 from dualsight.model.davit import DaViT
 from dualsight.model.dual import DualEncoder
@@ -40,8 +40,9 @@ def cuda_engine(model: DualEncoder, device: str, precision: Precision) -> TorchE
 
     Raises EngineError if torch has no such device here.
     """
+    found = find_device(device)
     fits = precision == "bfloat16" and covers(model.config.image) and importlib.util.find_spec("triton") is not None
-    if fits and torch.cuda.is_available() and torch.cuda.get_device_capability(device) >= _AMPERE:
+    if fits and torch.cuda.get_device_capability(found) >= _AMPERE:
         return CudaEngine(model, device)
     return TorchEngine(model, device, precision=precision)
 

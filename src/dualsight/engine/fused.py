@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dualsight.model.config import DaViTConfig, ImageEncoderConfig
+from dualsight.model.config import DaViTConfig, ImageEncoderConfig, convolved
 from dualsight.model.davit import ChannelAttention, DaViT, DepthwiseConv, FeedForward, Pair, Residual, WindowAttention
 from dualsight.model.layers import ConvEmbed, Grid, to_map
 
@@ -63,9 +63,8 @@ class Stem:
 
     def grid(self, size: Grid) -> Grid:
         """Tokens down and across of pictures of that height and width."""
-        ragged = self.kernel % 2 == 0  # an even kernel fills a ragged edge with zeros
-        down, across = (side + (-side % self.kernel if ragged else 0) + 2 * self.padding for side in size)
-        return (down - self.kernel) // self.stride + 1, (across - self.kernel) // self.stride + 1
+        down, across = (convolved(side, self.kernel, self.stride, self.padding) for side in size)
+        return down, across
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -272,7 +271,7 @@ def _norm(module: nn.Module) -> Norm:
 
 def covers(config: ImageEncoderConfig) -> bool:
     """Whether an encoder of this configuration can be computed here."""
-    if not isinstance(config, DaViTConfig) or not (config.conv_at_attn and config.conv_at_ffn and min(config.depths)):
+    if not isinstance(config, DaViTConfig) or not (config.conv_at_attn and config.conv_at_ffn):
         return False
     parts = {width // n for ns in (config.heads, config.groups) for width, n in zip(config.widths, ns, strict=True)}
     return config.window <= _LARGEST_WINDOW and not config.patch_prenorm[0] and parts <= _SIDES

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 _MADV_DONTNEED = 4  # madvise(2): of a mapped file, read again from it if it is ever touched
+_CGROUP = Path("/sys/fs/cgroup")  # version 2, as a container sees its own
 
 
 def memory() -> tuple[int | None, int | None]:
@@ -20,11 +21,17 @@ def memory() -> tuple[int | None, int | None]:
     for line in lines:
         if line.startswith("MemAvailable:"):
             available = int(line.split()[1]) * 1024
-    limit, used = (_lines(Path("/sys/fs/cgroup", name)) for name in ("memory.max", "memory.current"))
+    limit, used = (_lines(_CGROUP / name) for name in ("memory.max", "memory.current"))
     if limit and used and limit[0].isdigit() and total is not None and available is not None:
         total = min(total, int(limit[0]))
-        available = min(available, int(limit[0]) - int(used[0]))
+        available = min(available, int(limit[0]) - int(used[0]) + _page_cache())
     return total, available
+
+
+def _page_cache() -> int:
+    """Bytes of files that the control group holds in memory: counted as used, and given up when they are needed."""
+    rows = (line.split() for line in _lines(_CGROUP / "memory.stat"))
+    return sum(int(n_bytes) for name, n_bytes in rows if name in ("active_file", "inactive_file"))
 
 
 def bytes_taken(work: Callable[[], object]) -> int | None:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.checkpoint.layout import INT8_GRAPH, TOKENIZER_FILES, locate
+from dualsight.checkpoint.layout import CONFIG, INT8_GRAPH, SUFFIXES, TOKENIZER_FILES, Layout
 from dualsight.checkpoint.load import Checkpoint
 from dualsight.checkpoint.save import whole_folder
 from dualsight.engine.openvino import OpenVinoEngine, library, load_graph, save_graph, write_graph
@@ -70,12 +70,13 @@ def quantize(
     nncf; EngineError where fewer pictures are given, or a compared picture stays below `min_cosine`: then nothing is
     written. Raises OutputError if the folder is in use or cannot be written.
     """
-    if checkpoint.path is None or len(pixels) < 8:
+    if checkpoint.path is None or checkpoint.weights is None or len(pixels) < 8:
         raise EngineError("quantisation needs a checkpoint on disk and at least 8 pictures", hint="give more pictures")
+    files = Layout(checkpoint.path, checkpoint.path / CONFIG, checkpoint.weights, checkpoint.tokenizer_folder)
     compared = np.stack(pixels[::4])
     calibration = [picture for i, picture in enumerate(pixels) if i % 4]
     with whole_folder(folder) as new:
-        _link(checkpoint.path, new)
+        _link(files, new)
         graph = new / INT8_GRAPH
         graph.parent.mkdir(exist_ok=True)
         whole = graph.with_name("float32.xml")
@@ -205,15 +206,17 @@ def _agreement(vectors: Vectors, reference: Vectors, labels: Vectors) -> float:
     return float(((vectors @ labels.T).argmax(1) == (reference @ labels.T).argmax(1)).mean())
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(files: Layout, target: Path) -> None:
     """The checkpoint's own files where they lie: its weights linked, or copied to another disk; the rest copied."""
-    layout = locate(source)
-    _link_file(layout.weights, _beside(layout.weights, layout.folder, target))
-    small = [layout.config]
-    if layout.tokenizer is not None:
-        small += [layout.tokenizer / name for name in TOKENIZER_FILES]
+    weights = _beside(files.weights, files.folder, target)
+    if weights.parent == target or weights.suffix not in SUFFIXES:  # named by a user; here it must be found
+        weights = weights.with_suffix(".safetensors")
+    _link_file(files.weights, weights)
+    small = [files.config]
+    if files.tokenizer is not None:
+        small += [files.tokenizer / name for name in TOKENIZER_FILES]
     for file in small:
-        shutil.copyfile(file, _beside(file, layout.folder, target))
+        shutil.copyfile(file, _beside(file, files.folder, target))
 
 
 def _beside(file: Path, folder: Path, target: Path) -> Path:

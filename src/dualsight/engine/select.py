@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.checkpoint.layout import locate
+from dualsight.checkpoint.layout import CONFIG
 from dualsight.checkpoint.load import Checkpoint
-from dualsight.engine.base import Engine
+from dualsight.engine.base import Engine, check_batch_size
 from dualsight.engine.cache import kept, key_of
 from dualsight.engine.processor import describe, has_bfloat16
 from dualsight.errors import EngineError
@@ -104,9 +104,11 @@ def choose(
     compiled for batches of so many pictures.
 
     Nothing is measured where only one engine is possible, nor for a small model. Raises EngineError for what is not
-    offered here, MissingExtra for what is not installed.
+    offered here, MissingExtra for what is not installed, ConfigError for a batch of no pictures.
     """
     _check_names(name, precision)
+    if compiled is not None:
+        check_batch_size(compiled)
     wanted = precision or ("int8" if checkpoint.int8_graph else "exact")
     if device != "cpu" or compiled is not None:
         return _by_torch(checkpoint, name, wanted, device, compiled)
@@ -120,7 +122,7 @@ def choose(
         return Choice(build(checkpoint, possible[0]), ("as asked",))  # raises what it lacks
     if len(ready) == 1:
         return Choice(build(checkpoint, ready[0]), (f"the only one installed for {wanted}",))
-    n_bytes = 0 if checkpoint.path is None else locate(checkpoint.path).weights.stat().st_size
+    n_bytes = 0 if checkpoint.weights is None else checkpoint.weights.stat().st_size
     if n_bytes < SMALL_BYTES and (small := [offer for offer in ready if offer.engine == "torch"]):
         reason = f"the model's file has {n_bytes / 1e6:.0f} MB: compiling would not pay"
         return Choice(build(checkpoint, small[0]), (reason,))
@@ -158,11 +160,10 @@ def build(checkpoint: Checkpoint, offer: Offer) -> Engine:
 
 def stored_fingerprint(checkpoint: Checkpoint) -> str:
     """The fingerprint of a checkpoint as it was loaded, remembered for its files: hashing 2.5 GB takes two seconds."""
-    if checkpoint.path is None:
+    if checkpoint.path is None or checkpoint.weights is None:
         return checkpoint.fingerprint
-    layout = locate(checkpoint.path)
     facts = [str(checkpoint.path.resolve())]
-    for file in (layout.config, layout.weights):
+    for file in (checkpoint.path / CONFIG, checkpoint.weights):
         status = file.stat()
         facts += [file.name, str(status.st_size), str(status.st_mtime_ns), str(status.st_ino)]
 

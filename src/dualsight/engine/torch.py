@@ -9,6 +9,7 @@ are views of each other.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Literal, cast
 
@@ -39,7 +40,7 @@ class TorchEngine:
 
         Raises EngineError if torch has no such device here, or the device no such precision.
         """
-        self.device = _device(device)
+        self.device = find_device(device)
         self.model = model.to(self.device).eval()
         self.precision = precision
         if precision == "float16" and self.device.type == "cpu":
@@ -101,12 +102,16 @@ class TorchEngine:
         return cast("NDArray[np.float32]", embeddings.float().cpu().numpy())
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device of that name, on which a number has been kept. Raises EngineError where torch has none such here."""
     try:
         device = torch.device(name)
     except RuntimeError:
         raise EngineError(f"no device {name!r}", hint="one of: cpu, cuda, cuda:1, mps, …") from None
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(device.type, True):
-        raise EngineError(f"this torch has no {device.type} device", hint="`dualsight doctor` lists what there is")
+    try:
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:  # by device: no driver, no such number, not built in, no memory
+        reason = re.split(r"\. |\n", str(error))[0]
+        hint = "`dualsight doctor` lists what there is"
+        raise EngineError(f"this torch has no {device} device ({reason})", hint=hint) from None
     return device

@@ -40,7 +40,7 @@ class MedImageInsight:
         weights = self.model_dir / "vision_model" / self.vision_model_name
         if not weights.is_file():
             raise CheckpointError(f"{weights}: no such file", hint="model_dir is the folder that holds vision_model/")
-        self.model = load(self.model_dir)
+        self.model = load(weights)
 
     def predict(
         self, images: Sequence[Source], labels: Sequence[str], multilabel: bool = False

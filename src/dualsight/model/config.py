@@ -6,7 +6,7 @@ Widths, depths and heads are per stage. Everything that can be wrong is refused 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -17,6 +17,21 @@ ChannelScale = Literal["tokens", "width", "group"]
 """Channel attention's scale: N^-0.5 over tokens, C^-0.5 over the whole width, or c^-0.5 over a group."""
 
 
+def ragged(side: int, kernel: int) -> int:
+    """Rows of zeros that a convolution adds to a side before its own padding: an even kernel fills a ragged edge."""
+    return -side % kernel if kernel % 2 == 0 else 0
+
+
+def convolved(side: int, kernel: int, stride: int, padding: int) -> int:
+    """Tokens along a side of pixels, or of a finer grid's tokens."""
+    return (side + ragged(side, kernel) + 2 * padding - kernel) // stride + 1
+
+
+def _check_least(name: str, values: Sequence[int], least: int = 1) -> None:
+    if not values or min(values) < least:
+        raise ConfigError(f"{name} is {', '.join(map(str, values)) or 'empty'}, and {least} is the least")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MuP:
     """The base model's sizes, against which the maximal-update parametrisation scales attention."""
@@ -24,6 +39,16 @@ class MuP:
     widths: tuple[int, ...]
     heads: tuple[int, ...]
     groups: tuple[int, ...]
+
+    def check(self, n: int) -> None:
+        """Raises ConfigError where these are not the sizes of n stages."""
+        for name in ("widths", "heads", "groups"):
+            if len(getattr(self, name)) != n:
+                raise ConfigError(f"DaViT: {name} of muP's base has {len(getattr(self, name))} values for {n} stages")
+        for i, width in enumerate(self.widths):
+            for name, parts in (("heads", self.heads[i]), ("groups", self.groups[i])):
+                if not 1 <= parts <= width:
+                    raise ConfigError(f"DaViT stage {i + 1}: a width {width} of muP's base has no {parts} {name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +87,17 @@ class DaViTConfig:
         for name in per_stage:
             if len(getattr(self, name)) != n:
                 raise ConfigError(f"DaViT: {name} has {len(getattr(self, name))} values for {n} stages")
+        for name in ("widths", "depths", "patch_size", "patch_stride"):
+            _check_least(f"DaViT: {name}", getattr(self, name))
+        _check_least("DaViT: patch_padding", self.patch_padding, 0)
         for i, width in enumerate(self.widths):
             for name, parts in (("heads", self.heads[i]), ("groups", self.groups[i])):
                 if parts < 1 or width % parts:
                     raise ConfigError(f"DaViT stage {i + 1}: width {width} is not a multiple of {parts} {name}")
         if self.window < 1:
             raise ConfigError(f"DaViT: a window of {self.window} tokens is not a window")
+        if self.mup is not None:
+            self.mup.check(n)
 
     @property
     def feature_width(self) -> int:
@@ -98,6 +128,14 @@ class CoSwinConfig:
     def __post_init__(self) -> None:
         if len(self.depths) != len(self.heads):
             raise ConfigError(f"CoSwin: {len(self.depths)} depths for {len(self.heads)} head counts")
+        for name, values in (
+            ("width", (self.width,)),
+            ("depths", self.depths),
+            ("window", (self.window,)),
+            ("patch_size", (self.patch_size,)),
+        ):
+            _check_least(f"CoSwin: {name}", values)
+        _check_least("CoSwin: patch_padding", (self.patch_padding,), 0)
         for i, (width, heads) in enumerate(zip(self.widths, self.heads, strict=True)):
             if heads < 1 or width % heads:
                 raise ConfigError(f"CoSwin stage {i + 1}: width {width} is not a multiple of {heads} heads")
@@ -117,11 +155,11 @@ class CoSwinConfig:
     @property
     def grids(self) -> tuple[tuple[int, int], ...]:
         """Tokens (down, across) of each stage; the patch stride is 4 whatever a config file says."""
-        height, width = ((side + 2 * self.patch_padding - self.patch_size) // 4 + 1 for side in self.image_size)
+        height, width = (convolved(side, self.patch_size, 4, self.patch_padding) for side in self.image_size)
         grids: list[tuple[int, int]] = []
         for _ in self.depths:
             grids.append((height, width))
-            height, width = (height - 1) // 2 + 1, (width - 1) // 2 + 1
+            height, width = convolved(height, 3, 2, 1), convolved(width, 3, 2, 1)
         return tuple(grids)
 
     def stage_window(self, stage: int) -> int:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dualsight.model.config import ragged
+
 Grid = tuple[int, int]
 
 
@@ -89,9 +91,9 @@ class ConvEmbed(nn.Module):
         if self.prenorm:
             feature_map = self.norm(feature_map.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         kernel = self.proj.kernel_size[0]
-        if kernel % 2 == 0:
-            height, width = feature_map.shape[-2:]
-            feature_map = F.pad(feature_map, (0, -width % kernel, 0, -height % kernel))
+        below, right = (ragged(side, kernel) for side in feature_map.shape[-2:])
+        if below or right:
+            feature_map = F.pad(feature_map, (0, right, 0, below))
         feature_map = self.proj(feature_map)
         grid = (feature_map.shape[-2], feature_map.shape[-1])
         tokens = to_tokens(feature_map)

@@ -18,8 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.engine.base import AsyncEngine, Engine
-from dualsight.errors import TextError
+from dualsight.engine.base import AsyncEngine, Engine, check_batch_size
 from dualsight.image.frame import FrameMeta
 from dualsight.image.open import Source
 from dualsight.image.prepare import Preprocessing, normalise_all
@@ -27,7 +26,7 @@ from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
 from dualsight.task.prepared import PATIENCE_S, Failed, Prepared, prepare_ahead
-from dualsight.text.tokenizer import Tokenizer
+from dualsight.text.tokenizer import Tokenizer, check_text
 
 __all__ = ["Embedded", "Failed", "TextEmbedder", "embed_frames", "embed_prepared"]
 
@@ -80,9 +79,16 @@ def embed_prepared(
 ) -> Iterator[Embedded | Failed]:
     """Pictures that were opened and resized → their embeddings, in order.
 
-    One batch is computed while the next is collected. Raises what `pictures` and the engine raise, after the batches
-    before it.
+    One batch is computed while the next is collected. Raises ConfigError for a `batch_size` under 1 at once, and later
+    what `pictures` and the engine raise, after the batches before it.
     """
+    check_batch_size(batch_size)
+    return _embed_prepared(pictures, engine, preprocessing, batch_size)
+
+
+def _embed_prepared(
+    pictures: Iterable[Prepared | Failed], engine: Engine, preprocessing: Preprocessing, batch_size: int
+) -> Iterator[Embedded | Failed]:
     batches = _batches(pictures, batch_size)
     before: Iterator[Embedded | Failed] = iter(())  # results of the batch that is computed
     with _starting(engine, preprocessing, batch_size) as start:
@@ -155,12 +161,6 @@ def _batches(stream: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _check(texts: Sequence[object]) -> None:
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TextError(f"text {i} is {type(text).__name__}, not a string")
-
-
 class TextEmbedder:
     """Texts → embeddings, with a bounded memory: a label that was seen before costs nothing."""
 
@@ -175,9 +175,10 @@ class TextEmbedder:
     def __call__(self, texts: Sequence[str], *, batch_size: int = 64) -> Vector:
         """float32 [n, D], unit length, in the order of `texts`.
 
-        Raises TextError if one is not a string.
+        Raises TextError if one is no string, or not valid Unicode.
         """
-        _check(texts)
+        for index, text in enumerate(texts):  # before they are sorted: an error names the caller's own index
+            check_text(text, index)
         known = self._known(texts)
         new = sorted({text for text in texts if text not in known}, key=lambda text: (len(text), text))
         for batch in _batches(new, batch_size):  # alike in length, so that little of a batch is padding

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.checkpoint.load import Checkpoint, open_checkpoint
-from dualsight.engine.base import Engine
+from dualsight.engine.base import Engine, check_batch_size
 from dualsight.engine.select import EngineName, Precision, choose
 from dualsight.errors import DualsightError, ImageError
 from dualsight.image.grouping import group
@@ -24,6 +24,7 @@ from dualsight.task.classify import Classification, classify, label_embeddings
 from dualsight.task.embed import Embedded, Failed, TextEmbedder, embed_frames
 from dualsight.task.pool import Per, Pool, check_pooling, pool_frames
 from dualsight.task.prepared import Images, as_stream
+from dualsight.text.prompts import PLAIN
 
 OnError = Literal["raise", "skip", "return"]
 BatchSize = int | Literal["auto"]
@@ -109,10 +110,12 @@ class Model:
     ) -> Iterator[Embedded | Failed]:
         """A stream of embeddings with their metadata, in order; a bad picture is a `Failed` in its place.
 
-        Series and studies come once the headers of all files have been read. Raises ConfigError for an unknown `per`
-        or `pool`.
+        Series and studies come once the headers of all files have been read. Raises ConfigError for an unknown `per`,
+        an unknown `pool`, or a `batch_size` under 1.
         """
         check_pooling(per, pool)
+        if batch_size != "auto":
+            check_batch_size(batch_size)
         sources, workers = as_stream(images), None
         if per == "series" or per == "study":
             sources = group(as_items(sources), per=per, limits=reading.limits)
@@ -191,7 +194,7 @@ class Model:
         labels: Sequence[str],
         *,
         multilabel: bool = False,
-        templates: Sequence[str] = ("{label}",),
+        templates: Sequence[str] = PLAIN,
         on_error: OnError = "raise",
         per: Per = "image",
         pool: Pool = "mean",
@@ -222,7 +225,7 @@ class Model:
         labels: Sequence[str],
         *,
         multilabel: bool = False,
-        templates: Sequence[str] = ("{label}",),
+        templates: Sequence[str] = PLAIN,
         per: Per = "image",
         pool: Pool = "mean",
         reading: Reading = DEFAULT,

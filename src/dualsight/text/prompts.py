@@ -13,20 +13,6 @@ FIELD = re.compile(r"\{[^{}]*\}")
 PLAIN = (PLACEHOLDER,)  # the label as it is: MI2's own zero-shot prompts, when labels are whole captions
 CHEST_XRAY = ("x-ray chest anteroposterior {label}", "x-ray chest posteroanterior {label}")
 
-# The words that MI2's captions begin with.
-MODALITIES = (
-    "x-ray",
-    "ct",
-    "mri",
-    "ultrasound",
-    "mammography",
-    "dermatology",
-    "retinal fundus",
-    "oct",
-    "histopathology",
-    "endoscopy",
-)
-
 
 def fill(templates: Sequence[str], labels: Sequence[str]) -> list[list[str]]:
     """Prompts by label, then by template: `fill(["ct {label}"], ["mass"])` is `[["ct mass"]]`.

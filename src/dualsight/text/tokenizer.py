@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Self
 
 import ftfy
@@ -61,20 +60,16 @@ class Tokenizer:
         self._words.add_special_tokens([AddedToken(special, normalized=False) for special in (START, END)])
 
     @classmethod
-    def from_folder(cls, folder: Path) -> Self:
+    def packaged(cls) -> Self:
+        """The official tokenizer (49,408 tokens), shipped in this package."""
+        return cls.from_folder(resources.files("dualsight.text") / "clip_tokenizer")
+
+    @classmethod
+    def from_folder(cls, folder: Traversable) -> Self:
         """The tokenizer whose `vocab.json` and `merges.txt` lie in `folder`.
 
         Raises CheckpointError if a file is missing, CorruptFile if one is not what its name says.
         """
-        return cls._read(folder)
-
-    @classmethod
-    def packaged(cls) -> Self:
-        """The official tokenizer (49,408 tokens), shipped in this package."""
-        return cls._read(resources.files("dualsight.text") / "clip_tokenizer")
-
-    @classmethod
-    def _read(cls, folder: Traversable) -> Self:
         vocabulary = _read_vocabulary(folder / "vocab.json")
         return cls(vocabulary, _read_merges(folder / "merges.txt", vocabulary))
 
@@ -120,21 +115,25 @@ def _room(context_length: int) -> int:
     return context_length - 2
 
 
-def _clean(text: object, index: int) -> str:
-    """Mended, lower-cased text with single spaces; special tokens written out in it stay what they are.
-
-    Mending (ftfy) undoes mojibake, HTML entities, curly quotes and control characters, as the reference does.
-    """
+def check_text(text: object, index: int) -> str:
+    """The text, its surrogate pairs joined. Raises TextError, which names its index, for what is no Unicode text."""
     if not isinstance(text, str):
         raise TextError(f"text {index} is a {type(text).__name__}, not a string")
     try:
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")  # joins surrogate pairs
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
     except UnicodeDecodeError:
         raise TextError(
             f"text {index} is not valid Unicode: it holds half of a surrogate pair",
             hint="decode the bytes it came from as UTF-8",
         ) from None
-    parts = SPECIAL.split(text)  # plain, special, plain, …: each plain part is mended on its own
+
+
+def _clean(text: object, index: int) -> str:
+    """Mended, lower-cased text with single spaces; special tokens written out in it stay what they are.
+
+    Mending (ftfy) undoes mojibake, HTML entities, curly quotes and control characters, as the reference does.
+    """
+    parts = SPECIAL.split(check_text(text, index))  # plain, special, plain, …: each plain part is mended on its own
     parts[::2] = [" ".join(ftfy.fix_text(part).split()).lower() for part in parts[::2]]
     return "".join(parts)
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -106,6 +108,42 @@ def test_an_interrupted_pull_goes_on_in_another_process(
     assert stand_in.asked("GET", "medimageinsigt-v1.0.0.pt") == ["bytes=50000-"]
 
 
+def test_two_that_pull_a_file_at_once_fetch_it_once(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = hub._library()
+    download = library.file_download.http_get
+    found: list[Path] = []
+    second = threading.Thread(target=lambda: found.append(pull(REPO)))
+
+    def half_way(url: str, sink: BinaryIO, **options: Any) -> None:
+        if url.endswith(".pt"):
+            sink.write(CONTENT[:50_000])
+            sink.flush()
+            second.start()
+            second.join(0.3)  # with nothing to wait for, it would have gone on with the half that is here
+            options["resume_size"] = 50_000
+        download(url, sink, **options)
+
+    monkeypatch.setattr(library.file_download, "http_get", half_way)
+    folder = pull(REPO)
+    second.join()
+    assert found == [folder]
+    assert (folder / WEIGHTS).read_bytes() == CONTENT
+    assert stand_in.asked("GET", "medimageinsigt-v1.0.0.pt") == ["bytes=50000-"]
+
+
+def test_a_cache_that_cannot_be_locked_serves_what_it_has(stand_in: StandIn, tmp_path: Path) -> None:
+    """As one that may be read and not written."""
+    folder = pull(REPO)
+    locks = tmp_path / "cache" / ".locks"
+    shutil.rmtree(locks)
+    locks.touch()
+    assert pull(REPO) == folder
+    stand_in.files = FILES | {WEIGHT_FILE: CONTENT[::-1]}
+    with pytest.raises(DownloadError, match=r"\.locks.*: cannot be written") as error:
+        pull(REPO)
+    assert "HF_HUB_CACHE" in error.value.hint
+
+
 def test_a_corrupted_download_is_refused_and_not_kept(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in.corrupt.add(WEIGHT_FILE)
     with pytest.raises(DownloadError, match=r"medimageinsigt-v1\.0\.0\.pt: downloaded, but its hash is not") as error:
@@ -200,6 +238,15 @@ def test_offline_without_a_cached_copy(stand_in: StandIn, monkeypatch: pytest.Mo
     assert not stand_in.requests
 
 
+def test_offline_nothing_comes_to_a_folder(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pull(REPO)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(DownloadError, match="HF_HUB_OFFLINE is set, so nothing can be downloaded") as error:
+        pull(REPO, folder=tmp_path / "here")
+    assert error.value.hint
+    assert not (tmp_path / "here").exists()
+
+
 def test_an_unreachable_hub(
     stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -224,7 +271,7 @@ def test_a_hub_id_loads(stand_in: StandIn, recipe_folder: Callable[[str], Path])
 def test_loading_again_does_not_hash_again(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, name = resolve(REPO)
     assert name == REPO
-    monkeypatch.setattr(hub, "sha256", lambda _: pytest.fail("hashed again"))
+    monkeypatch.setattr("dualsight.checkpoint.download.sha256", lambda _: pytest.fail("hashed again"))
     assert resolve(REPO) == (folder, name)
 
 

@@ -67,8 +67,9 @@ def test_without_a_tokenizer_the_packaged_one_is_used_and_said(
     ("names", "problem"),
     [
         ((), "no config.yaml here or in a folder below"),
-        (("config.yaml",), r"no weight file \(.safetensors"),
-        (("config.yaml", "vision_model/readme.md"), "vision_model: no weight file"),
+        (("config.yaml",), r"no weight file \(\.safetensors\)$"),
+        (("config.yaml", "tuned.bin"), r"no weight file \(\.safetensors\)$"),
+        (("config.yaml", "vision_model/readme.md"), r"vision_model: no weight file \(\.safetensors, \.pt"),
         (("config.yaml", "a.safetensors", "b.safetensors"), "2 weight files: a.safetensors, b.safetensors"),
         (("config.yaml", "vision_model/a.pt", "vision_model/b.pt"), "2 weight files"),
         (("a/config.yaml", "b/config.yaml"), "2 checkpoints below: a, b"),

@@ -48,6 +48,7 @@ def test_what_a_checkpoint_holds(recipe_folder: Folder) -> None:
     folder = recipe_folder("davit")
     checkpoint = load_checkpoint(str(folder))
     assert (checkpoint.name, checkpoint.path, checkpoint.is_demo) == ("2024.09.27", folder, False)
+    assert checkpoint.weights == folder / WEIGHTS
     assert checkpoint.config_text == (folder / "config.yaml").read_text()
     assert checkpoint.config.dual == checkpoint.model.config
     assert checkpoint.tokenizer_folder == folder / "language_model" / "clip_tokenizer_4.16.2"

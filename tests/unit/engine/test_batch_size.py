@@ -45,6 +45,14 @@ def sizes(engine: Stub, limit_bytes: int = LARGE) -> list[int]:
     return [row.size for row in time_batches(engine, (8, 8), limit_bytes=limit_bytes)]
 
 
+def a_picture_takes_100_bytes(engine: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(work: object) -> int:
+        work()  # type: ignore[operator]
+        return 100 * engine.sizes[-1]
+
+    monkeypatch.setattr(module, "bytes_taken", taken)
+
+
 def test_what_gains_nothing_from_company_is_encoded_alone() -> None:
     assert sizes(Stub(0.0, 0.01)) == [1]
 
@@ -60,12 +68,7 @@ def test_a_device_that_runs_out_of_memory_ends_the_search() -> None:
 
 def test_what_would_not_fit_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Stub(0.01, 0.0)
-
-    def taken(work: object) -> int:
-        work()  # type: ignore[operator]
-        return 100 * engine.sizes[-1]
-
-    monkeypatch.setattr(module, "bytes_taken", taken)
+    a_picture_takes_100_bytes(engine, monkeypatch)
     assert sizes(engine, limit_bytes=500) == [1, 2, 4]
     assert max(engine.sizes) == 4
 
@@ -77,14 +80,16 @@ def test_where_nothing_is_told_of_memory_batches_stay_small(monkeypatch: pytest.
 
 def test_it_is_measured_once_and_less_memory_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, demo = Stub(0.01, 0.0), load_checkpoint("demo")
-
-    def taken(work: object) -> int:
-        work()  # type: ignore[operator]
-        return 100 * engine.sizes[-1]
-
-    monkeypatch.setattr(module, "bytes_taken", taken)
+    a_picture_takes_100_bytes(engine, monkeypatch)
     assert best_batch_size(demo, engine, limit_bytes=1600) == 16
     calls = len(engine.sizes)
-    assert best_batch_size(demo, engine, limit_bytes=450) == 4
-    assert best_batch_size(demo, engine, limit_bytes=1) == 1
+    assert best_batch_size(demo, engine, limit_bytes=1100) == 8
     assert len(engine.sizes) == calls
+
+
+def test_what_was_measured_while_memory_was_scarce_is_not_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, demo = Stub(0.01, 0.0), load_checkpoint("demo")
+    a_picture_takes_100_bytes(engine, monkeypatch)
+    assert best_batch_size(demo, engine, limit_bytes=-1) == 1
+    assert best_batch_size(demo, engine, limit_bytes=250) == 2
+    assert best_batch_size(demo, engine, limit_bytes=1600) == 16

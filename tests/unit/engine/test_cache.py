@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 import threading
@@ -90,3 +91,8 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_keys_tell_facts_apart() -> None:
     assert key_of("a", "bc") == key_of("a", "bc") != key_of("ab", "c")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_others_that_share_the_cache_may_read_it() -> None:
+    assert stat.S_IMODE(kept("key", write).stat().st_mode) == 0o755

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from dualsight.engine import memory as module
 from dualsight.engine.memory import memory
 
 
@@ -36,3 +38,16 @@ def test_the_peak_is_not_that_of_the_process_that_started_this_one() -> None:
     )
     done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
     assert 1 << 20 < int(done.stdout) < 128 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")
+def test_files_that_a_container_holds_in_memory_are_not_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    (tmp_path / "memory.stat").write_text("anon 200000\nfile 700000\ninactive_file 400000\nactive_file 250000\n")
+    monkeypatch.setattr(module, "_CGROUP", tmp_path)
+    assert memory() == (1_000_000, 750_000)
+    (tmp_path / "memory.stat").unlink()
+    assert memory() == (1_000_000, 100_000)

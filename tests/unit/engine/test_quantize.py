@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import dualsight
 from dualsight.checkpoint.layout import demo_folder
 from dualsight.checkpoint.load import load_checkpoint
+from dualsight.checkpoint.save import write_weights
+from dualsight.checkpoint.weights import map_tensors
 from dualsight.engine.quantize import REPORT, quantize
 from dualsight.errors import EngineError, OutputError
 from dualsight.image.frame import Frame
@@ -83,6 +86,16 @@ def test_weights_of_any_name_come_along_through_links(tmp_path: Path) -> None:
     weights = tmp_path / "int8" / "other.safetensors"
     assert weights.is_file() and not weights.is_symlink()
     assert dualsight.load(tmp_path / "int8", precision="exact").fingerprint == dualsight.load().fingerprint
+
+
+def test_a_weight_file_that_was_named_comes_along_and_is_found(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(demo_folder(), source)
+    tensors = map_tensors(source / "model.safetensors")
+    write_weights(source / "tuned.bin", {**tensors, "logit_scale": tensors["logit_scale"] + 1})
+    checkpoint = load_checkpoint(source / "tuned.bin")
+    quantize(checkpoint, tmp_path / "int8", pixels(8), min_cosine=0.0)
+    assert load_checkpoint(tmp_path / "int8").fingerprint == checkpoint.fingerprint
 
 
 def test_too_few_pictures_and_a_folder_in_use(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from dualsight.checkpoint.layout import demo_folder
 from dualsight.checkpoint.load import Checkpoint, load_checkpoint
+from dualsight.checkpoint.save import write_weights
+from dualsight.checkpoint.weights import map_tensors
 from dualsight.engine import select
 from dualsight.engine.select import Measured, Offer, choose, measure, offers, stored_fingerprint
-from dualsight.errors import EngineError
+from dualsight.errors import ConfigError, EngineError
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +69,8 @@ def test_compiling_is_torchs(demo: Checkpoint, monkeypatch: pytest.MonkeyPatch) 
     assert "compiled for 2" in choose(demo, compiled=2).engine.name
     with pytest.raises(EngineError, match="'openvino'"):
         choose(demo, name="openvino", compiled=2)
+    with pytest.raises(ConfigError, match="a batch of 0 pictures"):
+        choose(demo, compiled=0)
 
 
 def test_an_engine_that_fails_is_passed_over(demo: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,3 +121,18 @@ def test_a_fingerprint_is_remembered_until_the_file_changes(tmp_path: Path, monk
     assert stored_fingerprint(again) == checkpoint.fingerprint
     (folder / "model.safetensors").touch()
     assert stored_fingerprint(load_checkpoint(folder)) == "computed again"
+
+
+@pytest.mark.parametrize("named", ["tuned.bin", "vision_model/b.pt"])
+def test_a_weight_file_that_was_named_is_the_one_that_counts(tmp_path: Path, named: str) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(demo_folder(), folder)
+    tensors = map_tensors(folder / "model.safetensors")
+    (folder / named).parent.mkdir(exist_ok=True)
+    shutil.copyfile(folder / "model.safetensors", (folder / named).with_name("a.pt"))
+    write_weights(folder / named, {**tensors, "logit_scale": tensors["logit_scale"] + 1})
+    beside = load_checkpoint(folder / "model.safetensors")
+    assert stored_fingerprint(beside) == beside.fingerprint
+    tuned = load_checkpoint(folder / named)
+    assert "would not pay" in choose(tuned).reasons[0]
+    assert stored_fingerprint(tuned) == tuned.fingerprint != beside.fingerprint

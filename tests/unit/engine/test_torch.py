@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dualsight.checkpoint.load import load_checkpoint
+from dualsight.engine.cuda import cuda_engine
 from dualsight.engine.torch import TorchEngine
 from dualsight.errors import EngineError
 from dualsight.model.dual import DualEncoder
@@ -90,3 +91,12 @@ def test_a_device_that_is_not_there(encoder: DualEncoder) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(EngineError, match="no cuda device"):
             TorchEngine(encoder, "cuda")
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "xpu:99", "meta"])
+def test_a_device_that_keeps_no_numbers_here(encoder: DualEncoder, device: str) -> None:
+    with pytest.raises(EngineError, match=f"no {device} device") as caught:
+        TorchEngine(encoder, device)
+    assert "doctor" in caught.value.hint
+    with pytest.raises(EngineError, match=f"no {device} device"):
+        cuda_engine(encoder, device, "bfloat16")

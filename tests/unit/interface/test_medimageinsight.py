@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,3 +51,12 @@ def test_mistakes_are_told(recipe_folder: Callable[[str], Path]) -> None:
         wrapper.predict([], ["a"])
     with pytest.raises(DualsightError, match="images, texts or both"):
         wrapper.encode()
+
+
+def test_the_vision_model_that_is_named_is_loaded(recipe_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(recipe_folder("davit"), tmp_path / "two"))
+    vision = folder / "vision_model"
+    shutil.copyfile(vision / "medimageinsigt-v1.0.0.pt", vision / "other.pt")
+    wrapper = MedImageInsight(folder, "other.pt")
+    wrapper.load_model()
+    assert wrapper.model is not None and wrapper.model.checkpoint.weights == vision / "other.pt"

@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from dicom_files import dicom_bytes
+from dualsight.errors import ConfigError
 from dualsight.image.prepare import Preprocessing, normalise, resize
 from dualsight.image.reading import Reading
-from dualsight.task.embed import Embedded, Failed, embed_frames
+from dualsight.task.embed import Embedded, Failed, embed_frames, embed_prepared
 
 PREPROCESSING = Preprocessing(height=12, width=10, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1))
 RNG = np.random.default_rng(6)
@@ -104,3 +105,10 @@ def test_no_more_is_opened_than_two_batches_ahead() -> None:
         next(stream)
     assert opened <= 10 + 2 + 2 * 2
     stream.close()  # type: ignore[attr-defined]  # an iterator made by a generator
+
+
+def test_a_batch_of_no_pictures_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a batch of 0 pictures"):
+        embed_prepared([], Means(), PREPROCESSING, batch_size=0)
+    with pytest.raises(ConfigError, match="a batch of -1 pictures"):
+        embed(PICTURES, Means(), batch_size=-1)

@@ -229,6 +229,13 @@ def test_unusable_labels(model: dualsight.Model, pictures: Pictures, labels: lis
         model.classify(pictures[0], labels)
 
 
+@pytest.mark.parametrize(("bad", "problem"), [("half \ud83d", "valid Unicode"), (7, "an? int, not a string")])
+def test_a_text_that_is_none_is_named_by_the_callers_index(model: dualsight.Model, bad: str, problem: str) -> None:
+    texts = ["a text that is longer than the next", "next", *(f"text {i}" for i in range(100)), bad]
+    with pytest.raises(TextError, match=f"text 102 is .*{problem}"):
+        model.encode_text(texts)
+
+
 def test_labels_seen_before_cost_nothing(recipe_folder: Callable[[str], Path]) -> None:
     model = dualsight.load(recipe_folder("davit-static-scale"))
     calls = []
@@ -240,6 +247,15 @@ def test_labels_seen_before_cost_nothing(recipe_folder: Callable[[str], Path]) -
     assert len(calls) == 1
     assert np.array_equal(first[0], first[2])
     assert np.array_equal(again, first[[1, 0]])
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_of_no_pictures_is_refused(model: dualsight.Model, pictures: Pictures, size: int) -> None:
+    with pytest.raises(ConfigError, match=f"a batch of {size} pictures"):
+        model.embed(pictures, batch_size=size)  # at once, not with the first result
+    with pytest.raises(ConfigError, match=f"a batch of {size} pictures") as caught:
+        model.classify(pictures, ["a"], batch_size=size)
+    assert caught.value.hint == "1 or more"
 
 
 def test_nothing_in_nothing_out(model: dualsight.Model) -> None:

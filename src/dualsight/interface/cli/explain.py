@@ -131,8 +131,8 @@ def _targets(
     key: bytes | None,
 ) -> list[Target]:
     """What the maps are about: labels, each against `against` or else against the others, then texts and a picture."""
-    from dualsight.task.explain.explain import PLAIN, label_target, picture_target
-    from dualsight.text.prompts import check_labels
+    from dualsight.task.explain.explain import label_target, picture_target
+    from dualsight.text.prompts import PLAIN, check_labels
 
     if labels:
         check_labels(labels)

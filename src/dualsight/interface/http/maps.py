@@ -22,9 +22,9 @@ from dualsight.image.frame import Frame
 from dualsight.interface.explained import MethodName
 from dualsight.interface.http.limits import ServerLimits
 from dualsight.interface.http.metrics import Metrics
-from dualsight.task.explain.explain import PLAIN, Explanation, explain_frame, label_target
+from dualsight.task.explain.explain import Explanation, explain_frame, label_target
 from dualsight.task.model import Model
-from dualsight.text.prompts import check_labels
+from dualsight.text.prompts import PLAIN, check_labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

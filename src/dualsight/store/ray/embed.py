@@ -41,13 +41,13 @@ _IN_HAND = 2  # messages that an encoder has at a time: one to compute, one on i
 def embed_on_cluster(
     cluster: Cluster, model: Model, where: str | Path | None, settings: Settings, key: bytes | None
 ) -> EmbedUnits:
-    """Embeds on a cluster. where: what `model` was loaded from; without it, the folder of its checkpoint.
+    """Embeds on a cluster. where: what `model` was loaded from; without it, the weight file of its checkpoint.
 
     Raises StoreError for a model that no other machine could load.
     """
-    where = where or model.checkpoint.path
+    where = where or model.checkpoint.weights
     if where is None:
-        raise StoreError("a model that is in no folder cannot be loaded on a cluster", hint="save its checkpoint")
+        raise StoreError("a model that is in no file cannot be loaded on a cluster", hint="save its checkpoint")
     place = Path(where).absolute() if Path(where).exists() else where
     preprocessing = model.config.preprocessing
     job = Job(preprocessing=preprocessing, reading=settings.reading, key=key, batch_size=settings.batch_size)

@@ -29,6 +29,7 @@ from dualsight.task.explain.rise import Rise
 from dualsight.task.explain.token_shares import TokenShares
 from dualsight.task.model import Model
 from dualsight.task.prepared import source_name
+from dualsight.text.prompts import PLAIN
 
 DEFAULT_METHOD = "multi-scale"
 
@@ -42,8 +43,6 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     }
 )
 """Every method by its name, with its usual choices. docs/explain.md has what they measure."""
-
-PLAIN = ("{label}",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,7 +8,15 @@ from functools import cached_property
 
 from torch import nn
 
-from dualsight.model.config import PRESETS, CoSwinConfig, DaViTConfig, DualConfig, ImageEncoderConfig, TextConfig
+from dualsight.model.config import (
+    PRESETS,
+    CoSwinConfig,
+    DaViTConfig,
+    DualConfig,
+    ImageEncoderConfig,
+    TextConfig,
+    convolved,
+)
 from dualsight.model.cost import Cost, image_costs, on_meta, text_costs, total
 
 IMAGENET_SIZE = (224, 224)
@@ -203,7 +211,7 @@ def _davit_stages(
     grid = image_size
     for i, width in enumerate(config.widths):
         kernel, stride, padding = config.patch_size[i], config.patch_stride[i], config.patch_padding[i]
-        height, across = (_convolved(side, kernel, stride, padding) for side in grid)
+        height, across = (convolved(side, kernel, stride, padding) for side in grid)
         grid = (height, across)
         attention = next(part.cost.macs for part in parts[i] if part.name == "window attention")
         rows.append(
@@ -243,13 +251,6 @@ def _coswin_stages(config: CoSwinConfig, parts: list[tuple[Part, ...]]) -> tuple
         )
         for i, width in enumerate(config.widths)
     )
-
-
-def _convolved(side: int, kernel: int, stride: int, padding: int) -> int:
-    """Tokens along a side; an even kernel first pads a ragged edge."""
-    if kernel % 2 == 0:
-        side += -side % kernel
-    return (side + 2 * padding - kernel) // stride + 1
 
 
 def _padded_attention_macs(grid: tuple[int, int], width: int, window: int) -> int:

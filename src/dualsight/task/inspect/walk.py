@@ -191,7 +191,7 @@ def match(model: Model, image: ImageWalk, texts: Sequence[TextWalk]) -> tuple[Ma
 
 def statistics(tensor: Tensor) -> Statistics:
     """Mean, standard deviation, range, and mean length along the last axis, in float64."""
-    wide = tensor.double()
+    wide = tensor.cpu().double()  # MPS has no float64
     return Statistics(
         shape=tuple(tensor.shape),
         mean=float(wide.mean()),

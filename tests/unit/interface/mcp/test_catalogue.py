@@ -8,7 +8,20 @@ import pytest
 
 from dualsight.errors import TextError
 from dualsight.interface.mcp.catalogue import label_groups, zeroshot_label_examples
-from dualsight.text.prompts import MODALITIES
+
+# The words that MI2's captions begin with.
+MODALITIES = {
+    "x-ray",
+    "ct",
+    "mri",
+    "ultrasound",
+    "mammography",
+    "dermatology",
+    "retinal fundus",
+    "oct",
+    "histopathology",
+    "endoscopy",
+}
 
 with files("dualsight.interface.mcp").joinpath("labels.csv").open(encoding="utf-8", newline="") as file:
     ROWS = list(csv.DictReader(file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,15 +13,17 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from dualsight.checkpoint.layout import demo_folder
 from dualsight.checkpoint.load import load_checkpoint
 from dualsight.image.reading import Reading
 from dualsight.image.source import Item
 from dualsight.image.study import Series
 from dualsight.store.content import Unit
 from dualsight.store.embed_units import Embeddings, Known, Outcome, Unreached, embed_here
-from dualsight.store.ray.cluster import Plan, Seat
+from dualsight.store.ray import embed as module
+from dualsight.store.ray.cluster import Cluster, Plan, Seat
 from dualsight.store.ray.crew import Answer, Role, Worker
-from dualsight.store.ray.embed import ATTEMPTS, UNITS, _checked, _portions, _Work
+from dualsight.store.ray.embed import ATTEMPTS, UNITS, _checked, _portions, _Work, embed_on_cluster
 from dualsight.store.ray.work import Job, Opener, sorted_hashes
 from dualsight.store.settings import Settings
 from dualsight.task.embed import Embedded
@@ -162,3 +165,13 @@ def test_a_series_is_a_task_of_its_own_and_paths_are_absolute(monkeypatch: pytes
     tasks = list(_portions([item, series, series, *[item] * (UNITS + 1)]))
     assert [len(task) for task in tasks] == [1, 1, 1, UNITS, 1]
     assert tasks[0][0].content == tmp_path / "a" and tasks[1][0].items[0].content == tmp_path / "a"  # type: ignore[union-attr]
+
+
+def test_encoders_load_the_weight_file_that_was_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("config.yaml", "model.safetensors"):
+        shutil.copyfile(demo_folder() / name, tmp_path / name)
+    (tmp_path / "model.safetensors").rename(tmp_path / "tuned.bin")
+    monkeypatch.setattr(module, "embed_on_ray", lambda cluster, load, fingerprint, job: load)
+    model = Model(load_checkpoint(tmp_path / "tuned.bin"), Corner())
+    load: Any = embed_on_cluster(Cluster(), model, None, Settings(), None)
+    assert load.args == (tmp_path / "tuned.bin", "float32")

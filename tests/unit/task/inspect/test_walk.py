@@ -120,3 +120,14 @@ def test_statistics() -> None:
     found = statistics(torch.tensor([[3.0, 4.0], [0.0, -1.0]]))
     assert (found.shape, found.mean, found.minimum, found.maximum, found.norm) == ((2, 2), 1.5, -1.0, 4.0, 3.0)
     assert found.std == pytest.approx(np.std([3, 4, 0, -1]))
+
+
+def test_statistics_of_a_device_without_float64() -> None:
+    class OnMps(torch.Tensor):
+        def double(self) -> torch.Tensor:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+        def cpu(self) -> torch.Tensor:
+            return self.as_subclass(torch.Tensor)
+
+    assert statistics(torch.ones(2, 3).as_subclass(OnMps)).mean == 1.0
