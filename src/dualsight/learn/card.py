@@ -39,7 +39,7 @@ a quarter without a finding; 256×256, resized as a user's picture is), by promp
 | findings, mean zero-shot AUC over {n_findings} | {mean_auc:.3f} |
 | the same with the truth shuffled (a check that the figure can fail) | {shuffled_auc:.3f} |
 | a finding against its denial ("no …"), mean AUC | {mean_absence_auc:.3f} |
-| side of a finding, where it has one, top-1 of two | {laterality_top1:.3f} |
+| side of a finding, where it has one that the view does not name, top-1 of two | {laterality_top1:.3f} |
 
 A finding's AUC is one against the rest of its own modality's pictures, normal ones and those with other findings,
 of its probability among the modality's labels; each label's vector is the mean over the modality's views.

@@ -16,7 +16,9 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from dualsight.checkpoint.config import ModelConfig, parse_config
 from dualsight.checkpoint.save import write_weights
 from dualsight.engine.processor import has_bfloat16, model_name
+from dualsight.errors import OutputError
 from dualsight.image.prepare import resize
 from dualsight.learn.card import Training, card
 from dualsight.learn.deep_supervision import PlacedBatch, supervised
@@ -37,6 +40,7 @@ from dualsight.learn.phantom.questions import CLASS_OF, CLASSES, Questions
 from dualsight.learn.train.loop import fit
 from dualsight.learn.train.recipe import Recipe
 from dualsight.learn.zero_shot import ZeroShotReport, measure, show
+from dualsight.model.config import DaViTConfig
 from dualsight.model.dual import DualEncoder
 from dualsight.task.model import load
 from dualsight.text.tokenizer import Tokenizer
@@ -44,27 +48,12 @@ from dualsight.text.tokenizer import Tokenizer
 SEED = 20_261_124
 PICTURES = 100_000
 BATCH = 64
-EPOCHS = 3.2
 CHUNK = 500
 CAPTIONS_EACH = 4  # different wordings drawn for each picture
 MEASURED = 3_000  # held-out phantoms
 HARD = {"mammography": 4, "ct": 4, "x-ray": 3, "ultrasound": 2, "mri": 2, "oct": 2, "histopathology": 2}
 """How often a modality is drawn for each picture of the others: small and faint findings take longest to learn."""
 TAUGHT = tuple(modality for modality in MODALITIES for _ in range(HARD.get(modality.name, 1)))
-SUPERVISED = 2  # the stage, from 0, that is told where a finding is
-CELLS = 7  # a side, of its grid
-RECIPE = Recipe(
-    epochs=EPOCHS,
-    batch=BATCH,
-    optimizer="muon",
-    learning_rate=1e-3,
-    final_learning_rate=0.0,
-    warmup_steps=100,
-    weight_decay=0.05,
-    betas=(0.9, 0.98),
-    clip_norm=1.0,
-    ema_decay=0.995,
-)
 
 CONFIG = """\
 # dualsight's demonstration model: MedImageInsight's architecture, small.
@@ -100,6 +89,22 @@ AUG:
 TEST:
   CENTER_CROP: false
 """
+MODEL = parse_config(CONFIG)
+SUPERVISED = 2  # the stage, from 0, that is told where a finding is
+CELLS = MODEL.preprocessing.height // prod(cast("DaViTConfig", MODEL.dual.image).patch_stride[: SUPERVISED + 1])
+"""A side of its grid."""
+RECIPE = Recipe(
+    epochs=3.2,
+    batch=BATCH,
+    optimizer="muon",
+    learning_rate=1e-3,
+    final_learning_rate=0.0,
+    warmup_steps=100,
+    weight_decay=0.05,
+    betas=(0.9, 0.98),
+    clip_norm=1.0,
+    ema_decay=0.995,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,12 +128,11 @@ def draw_chunk(task: tuple[int, int]) -> Drawn:
     One in six chunks is drawn larger and resized, as a user's pictures are.
     """
     first, seed = task
-    preprocessing = parse_config(CONFIG).preprocessing
     rng = np.random.default_rng([seed, first])
-    size = preprocessing.height * (2 if first // CHUNK % 6 == 5 else 1)
+    size = MODEL.preprocessing.height * (2 if first // CHUNK % 6 == 5 else 1)
     pictures, captions, classes, sides, places = [], [], [], [], []
     for phantom in draw_pairs(first // 2, CHUNK // 2, size=size, modalities=TAUGHT):
-        pictures.append(resize(phantom.pixels, preprocessing))
+        pictures.append(resize(phantom.pixels, MODEL.preprocessing))
         captions.append([caption(phantom, rng) for _ in range(CAPTIONS_EACH)])
         classes.append(CLASS_OF[phantom.modality.name, phantom.finding])
         sides.append(phantom.side or "")
@@ -140,8 +144,7 @@ def draw_all(pictures: int, seed: int, progress: Progress) -> Drawn:
     """The training set, drawn by as many processes as there are cores."""
     task = progress.add_task("drawing phantoms", total=pictures)
     starts = range(0, pictures, CHUNK)
-    preprocessing = parse_config(CONFIG).preprocessing
-    images = np.empty((len(starts) * CHUNK, preprocessing.height, preprocessing.width, 3), np.uint8)
+    images = np.empty((len(starts) * CHUNK, MODEL.preprocessing.height, MODEL.preprocessing.width, 3), np.uint8)
     captions: list[list[str]] = []
     classes: list[NDArray[np.int64]] = []
     sides: list[NDArray[np.str_]] = []
@@ -203,14 +206,17 @@ def batches(drawn: Drawn, config: ModelConfig, rng: np.random.Generator) -> Iter
 def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: Console) -> None:
     """Draws, trains and writes the checkpoint: config.yaml, model.safetensors and training.json.
 
-    Progress goes to `console`. Raises OutputError if the folder cannot be written.
+    Progress goes to `console`. Raises OutputError, and before the training, if the folder cannot be made.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: no folder can be made here ({error.strerror})") from error
     started = time.monotonic()
     torch.manual_seed(seed)
-    config = parse_config(CONFIG)
-    model = DualEncoder(config.dual)
+    model = DualEncoder(MODEL.dual)
     rng = np.random.default_rng([seed, 1])
-    steps = int(pictures * EPOCHS / BATCH)
+    steps = RECIPE.steps(pictures)
     recipe = replace(RECIPE, precision="bfloat16" if has_bfloat16() else "float32")
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console)
     with bar as progress:
@@ -218,7 +224,7 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
         task = progress.add_task("training", total=steps)
         losses = []
         with supervised(model, SUPERVISED, len(CLASSES)) as supervision:
-            for step in fit(model, batches(drawn, config, rng), recipe, steps, loss=supervision.loss):
+            for step in fit(model, batches(drawn, MODEL, rng), recipe, steps, loss=supervision.loss):
                 losses.append(step.loss)
                 progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-50:]):.3f}")
     training = Training(
@@ -236,16 +242,21 @@ def make(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, console: C
 
 
 def write(folder: Path, model: DualEncoder, training: Training) -> None:
-    """The checkpoint as the package carries it: one weight file in float16; the tokenizer is the packaged one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(CONFIG)
+    """The checkpoint as the package carries it: one weight file in float16; the tokenizer is the packaged one.
+
+    Raises OutputError if the folder cannot be written.
+    """
+    try:
+        (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
+        (folder / "training.json").write_text(json.dumps(asdict(training), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
     write_weights(folder / "model.safetensors", model.state_dict(), dtype=torch.float16)
-    (folder / "training.json").write_text(json.dumps(asdict(training), indent=1) + "\n")
 
 
 def measure_held_out(folder: Path) -> ZeroShotReport:
     """Figures of the checkpoint in `folder` over held-out phantoms; writes its card, README.md."""
-    training = Training(**json.loads((folder / "training.json").read_text()))
+    training = Training(**json.loads((folder / "training.json").read_text(encoding="utf-8")))
     model = load(folder)
     shown = show(model, draw_many(HELD_OUT, MEASURED, size=256))
     report = measure(model, shown)
@@ -258,7 +269,7 @@ def measure_held_out(folder: Path) -> ZeroShotReport:
         text_parameters=sum(p.numel() for p in encoder.lang_encoder.parameters()),
         first_patient=HELD_OUT,
     )
-    (folder / "README.md").write_text(text)
+    (folder / "README.md").write_text(text, encoding="utf-8")
     return report
 
 

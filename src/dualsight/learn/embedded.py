@@ -6,7 +6,6 @@ manifest ──pictures──▶ items ──Model.embed──▶ stream ──c
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from dualsight.task.embed import Embedded, Failed
 from dualsight.task.model import Model
 
 NAMED = 3  # how many pictures a message names
+SAME = 1e-2  # distance of unit vectors up to which they are of one picture: batches round differently
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,13 +81,11 @@ def match(manifest: Manifest, stored: StoredVectors, *, fingerprint: str) -> Emb
     """A manifest with vectors that were made before; examples without one are refused, other vectors left.
 
     A source is an example's if it is its path, or its path as seen from the manifest's folder.
-    Raises VectorsError for vectors of another model, several of one picture, and examples without one.
+    A file that a table names twice was embedded twice, and any of its vectors will do.
+    Raises VectorsError for vectors of another model, different ones of one picture, and examples without one.
     """
     check_fingerprint(stored, fingerprint)
-    rows = {Path(source): row for row, source in enumerate(stored.sources)}
-    if len(rows) < len(stored.sources):
-        source, n = Counter(map(Path, stored.sources)).most_common(1)[0]
-        raise VectorsError(f"{stored.path}: {n} vectors of {source}", hint="embed with --per image: one vector a file")
+    rows = _rows(stored)
     found = [_row_of(example, manifest.path.parent, rows) for example in manifest.examples]
     missing = [example for example, row in zip(manifest.examples, found, strict=True) if row is None]
     if missing:
@@ -96,6 +94,18 @@ def match(manifest: Manifest, stored: StoredVectors, *, fingerprint: str) -> Emb
         problem = f"no vector for {len(missing):,} of {len(found):,} pictures of {manifest.path}: {names}{more}"
         raise VectorsError(f"{stored.path}: {problem}", hint=f"dualsight embed {manifest.path} -o {stored.path}")
     return EmbeddedManifest(manifest=manifest, vectors=stored.vectors[[row for row in found if row is not None]])
+
+
+def _rows(stored: StoredVectors) -> dict[Path, int]:
+    """The first row of each source. Raises VectorsError where another row of it has another vector."""
+    rows: dict[Path, int] = {}
+    for row, source in enumerate(map(Path, stored.sources)):
+        first = rows.setdefault(source, row)
+        far = np.linalg.norm(stored.vectors[row] - stored.vectors[first]) if row != first else 0.0
+        if far > SAME:
+            hint = "embed with --per image: one vector a file"
+            raise VectorsError(f"{stored.path}: different vectors of {source}", hint=hint)
+    return rows
 
 
 def check_fingerprint(stored: StoredVectors, fingerprint: str) -> None:

@@ -23,6 +23,7 @@ IN_HEADER = PARAMETERS[:3]
 _COLUMNS = f"a .csv with the columns path, {', '.join(PARAMETERS)}"
 NEIGHBOURS = 5
 SHARE = 0.6
+ROUNDING = 1e-9  # weights that are divided by their sum rarely sum to one: a share of 1 asks for all neighbours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,6 @@ def _vote(
     votes = nearest_votes(vectors, references, np.eye(len(names))[codes], neighbours=neighbours)
     best = votes.argmax(axis=1)
     return [
-        Guess(value=str(names[i]) if row[i] >= share else None, share=float(row[i]))
+        Guess(value=str(names[i]) if row[i] >= share - ROUNDING else None, share=float(row[i]))
         for i, row in zip(best, votes, strict=True)
     ]

@@ -67,11 +67,11 @@ class Manifest:
         return replace(self, examples=examples)
 
     def split_by_patient(self, fraction: float, seed: int) -> tuple[Manifest, Manifest]:
-        """All but `fraction` of the patients, and those; a picture without a patient is one by itself.
+        """All but `fraction` of the patients, and those; a file without a patient is one by itself.
 
         At least one patient on either side. Raises ManifestError for fewer than two, or a fraction outside 0…1.
         """
-        keys = [example.patient or f"row {example.row}" for example in self.examples]
+        keys = [example.patient or example.path for example in self.examples]
         patients = list(dict.fromkeys(keys))
         if len(patients) < 2 or not 0 < fraction < 1:
             raise ManifestError(f"{self.path}: {len(patients)} patients cannot be divided by {fraction:g}")

@@ -16,11 +16,7 @@ def roc_auc(scores: NDArray[np.floating], positives: NDArray[np.bool_]) -> float
     or a score that is NaN. (Hanley and McNeil, 1982, doi:10.1148/radiology.143.1.7063747)
     """
     is_positive = positives.astype(bool)
-    return _area(scores[is_positive], scores[~is_positive])
-
-
-def _area(above: NDArray[np.floating], below: NDArray[np.floating]) -> float:
-    """ROC AUC of the positives' scores `above` over the negatives' scores `below`."""
+    above, below = scores[is_positive], scores[~is_positive]
     if len(above) == 0 or len(below) == 0 or np.isnan(above).any() or np.isnan(below).any():
         return float("nan")
     ordered = np.sort(below)

@@ -23,7 +23,6 @@ Method = Literal["knn", "mahalanobis"]
 NEIGHBOURS = 3
 FOLDS = 5
 BLOCK = 1024  # vectors compared at a time, so that memory stays bounded
-FEATURES = 7  # numbers of `study_features` for each of D
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -48,7 +48,7 @@ def read_vectors(path: Path) -> StoredVectors:
         raise VectorsError(str(error), hint=_MAKE) from error
     except KeyError as error:
         raise VectorsError(f"{path}: has no {error.args[0]}, so that it is none of `embed`", hint=_MAKE) from error
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
         raise VectorsError(f"{path}: cannot be read ({type(error).__name__})", hint=_MAKE) from error
     if vectors.ndim != 2 or vectors.dtype != np.float32 or len(sources) != len(vectors):
         shape = f"{vectors.dtype} {list(vectors.shape)}"
@@ -66,17 +66,20 @@ def _read_npz(path: Path) -> _Parts:
         arrays = np.load(file, allow_pickle=False)
         if isinstance(arrays, np.ndarray):
             raise ValueError("one array alone")
-        return arrays["vectors"], [str(name) for name in arrays["source"]], str(arrays["fingerprint"])
+        return arrays["vectors"], _names(arrays["source"].tolist()), str(arrays["fingerprint"])
 
 
 def _read_parquet(path: Path) -> _Parts:
+    import pyarrow as pa
     from pyarrow import parquet
 
     table = parquet.read_table(path)
     metadata = table.schema.metadata or {}
     column = table["vector"].combine_chunks()
+    if not isinstance(column, (pa.FixedSizeListArray, pa.ListArray)):
+        raise ValueError("vector is no list")
     vectors = column.values.to_numpy().reshape(len(column), -1)
-    return vectors, table["source"].to_pylist(), metadata[b"fingerprint"].decode()
+    return vectors, _names(table["source"].to_pylist()), metadata[b"fingerprint"].decode()
 
 
 def _read_safetensors(path: Path) -> _Parts:
@@ -88,7 +91,14 @@ def _read_safetensors(path: Path) -> _Parts:
         raise KeyError("vectors")
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
-        return file.get_tensor("vectors"), json.loads(metadata["source"]), metadata["fingerprint"]
+        return file.get_tensor("vectors"), _names(json.loads(metadata["source"])), metadata["fingerprint"]
+
+
+def _names(values: object) -> list[str]:
+    """Raises ValueError for anything but a list of texts."""
+    if not (isinstance(values, list) and all(isinstance(value, str) for value in values)):
+        raise ValueError("source is no list of texts")
+    return values
 
 
 _READERS: dict[str, Callable[[Path], _Parts]] = {

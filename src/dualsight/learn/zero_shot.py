@@ -5,7 +5,8 @@ phantoms ──embed once──▶ modality    top-1 among all modalities' names
                                      (the harder question: the modality gives nothing away), as the area under
                                      the ROC curve of its probability among the modality's labels
                          absence     "pneumonia" against "no pneumonia", by the same curve
-                         laterality  the prompt with the right side against that with the other
+                         laterality  the prompt with the right side against that with the other, where the view
+                                     does not name the side
 """
 
 from __future__ import annotations
@@ -17,12 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.learn.metrics import roc_auc
-from dualsight.learn.phantom.base import Modality
+from dualsight.learn.phantom.base import SIDES, Modality
 from dualsight.learn.phantom.catalogue import MODALITIES, Phantom
 from dualsight.task.classify import probabilities
 from dualsight.task.model import Model
-
-SIDES = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +100,13 @@ def modality_top1(model: Model, shown: Shown) -> float:
 
 
 def laterality(model: Model, shown: Shown) -> list[tuple[Modality, bool]]:
-    """Of each phantom whose finding has a side: whether the prompt of that side is the more similar one."""
+    """Of each phantom whose finding has a side: whether the prompt of that side is the more similar one.
+
+    Without those whose view names it ("left eye"): it would be in both prompts, and give nothing to choose.
+    """
     found: list[tuple[Modality, bool]] = []
     for truth, vector in zip(shown.truths, shown.vectors, strict=True):
-        if truth.side is not None:
+        if truth.side is not None and not any(side in truth.view for side in SIDES):
             prompts = [truth.modality.prompt(truth.view, f"{side} {truth.finding}") for side in SIDES]
             said = SIDES[int((model.encode_text(prompts) @ vector).argmax())]
             found.append((truth.modality, said == truth.side))

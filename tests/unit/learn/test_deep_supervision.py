@@ -9,17 +9,10 @@ import torch.nn.functional as F
 from dualsight.learn.deep_supervision import PlacedBatch, supervised
 from dualsight.learn.train.loop import fit, pair_loss
 from dualsight.learn.train.recipe import Recipe
-from dualsight.model.config import DaViTConfig, DualConfig, TextConfig
 from dualsight.model.dual import DualEncoder
+from tiny_models import TINY
 
 CLASSES = 3
-TINY = DualConfig(
-    image=DaViTConfig(widths=(8,), depths=(1,), heads=(2,), groups=(2,), patch_size=(4,), patch_stride=(4,),
-                      patch_padding=(0,), patch_prenorm=(False,), window=4),
-    text=TextConfig(width=8, heads=2, layers=1, vocabulary=16, context_length=6, autoregressive=False),
-    projection=8,
-    image_size=(16, 16),
-)  # fmt: skip
 
 
 @pytest.fixture

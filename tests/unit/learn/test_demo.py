@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
-from dualsight.checkpoint.config import parse_config
+from dualsight.errors import OutputError
 from dualsight.learn import demo
 from dualsight.learn.phantom.pairs import draw_pairs
 from dualsight.learn.phantom.questions import CLASSES
 
 
 def test_the_demo_batches_hold_pictures_with_their_captions() -> None:
-    config = parse_config(demo.CONFIG)
+    config = demo.MODEL
     n = 2 * demo.BATCH
     images = np.zeros((n, 112, 112, 3), np.uint8)
     images[:2] = 255
@@ -45,3 +48,19 @@ def test_a_drawn_chunk_knows_its_classes_and_sides(monkeypatch: pytest.MonkeyPat
         assert side == (phantom.side or "")
         rows, columns = (phantom.mask.nonzero()[i] // 16 for i in (0, 1))
         assert set(np.flatnonzero(places)) == set((demo.CELLS * rows + columns).tolist())
+
+
+def test_what_is_derived_is_what_the_shipped_model_was_trained_with() -> None:
+    assert (demo.CELLS, demo.RECIPE.steps(demo.PICTURES)) == (7, 5000)
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*given: object) -> demo.Drawn:
+        raise AssertionError("drawn")
+
+    monkeypatch.setattr(demo, "draw_all", never)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="no folder can be made"):
+        demo.make(tmp_path / "file" / "demo", console=Console(quiet=True))

@@ -68,5 +68,12 @@ def test_vectors_that_do_not_fit_are_refused(manifest: Manifest) -> None:
     with pytest.raises(VectorsError, match=r"no vector for 2 of 3 pictures of .*three\.png") as caught:
         match(manifest, stored(NAMES[1:2]), fingerprint="abc")
     assert "dualsight embed" in caught.value.hint
-    with pytest.raises(VectorsError, match=r"2 vectors of one\.png"):
+    with pytest.raises(VectorsError, match=r"different vectors of one\.png"):
         match(manifest, stored((*NAMES, "one.png")), fingerprint="abc")
+
+
+def test_a_file_that_was_embedded_twice_has_its_vector(manifest: Manifest) -> None:
+    rows = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    rows[3] += np.float32(1e-5)  # another batch rounds differently
+    given = StoredVectors(path=Path("v.npz"), vectors=rows, sources=(*NAMES, "./one.png"), fingerprint="abc")
+    np.testing.assert_array_equal(match(manifest, given, fingerprint="abc").vectors, rows[:3])

@@ -81,3 +81,11 @@ def test_all_that_is_wrong_with_a_table_is_told(tmp_path: Path, content: bytes, 
 def test_no_table(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="No such file"):
         read_references(tmp_path / "known.csv")
+
+
+def test_neighbours_that_all_agree_are_an_answer_at_a_share_of_one() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(207, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    guesses = predict_parameters(rows[:7], [{"modality": "ct"}] * 7, rows[7:], share=1.0)
+    assert {guess["modality"].value for guess in guesses} == {"ct"}

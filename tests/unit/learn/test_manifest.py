@@ -151,5 +151,13 @@ def test_a_division_by_patient_loses_nothing_and_parts_no_patient(
     assert manifest.split_by_patient(fraction, seed) == (kept, held)
 
 
+def test_a_file_that_two_rows_name_is_on_one_side(folder: Path) -> None:
+    manifest = read_manifest(table(folder, "path,label\n" + "".join(f"{i % 10}.png,x\n" for i in range(20))))
+    for seed in range(5):
+        kept, held = ({example.path for example in part.examples} for part in manifest.split_by_patient(0.3, seed))
+        assert not kept & held
+        assert len(held) == 3
+
+
 def people(manifest: Manifest) -> set[str | None]:
     return {example.patient for example in manifest.examples}

@@ -70,3 +70,24 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "v.npz", vectors=VECTORS[0], source=["a"], fingerprint="abc")
     with pytest.raises(VectorsError, match=r"\[3\], of 1"):
         read_vectors(tmp_path / "v.npz")
+
+
+@pytest.mark.parametrize("source", ["5", '"ab"', "[1, 2]", "[" * 100_000])
+def test_sources_that_are_no_names_are_refused(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "v.safetensors"
+    save_file({"vectors": VECTORS}, path, {"source": source, "fingerprint": "abc"})
+    with pytest.raises(VectorsError, match="cannot be read"):
+        read_vectors(path)
+    np.savez(tmp_path / "v.npz", vectors=VECTORS, source="a.png", fingerprint="abc")
+    with pytest.raises(VectorsError, match="cannot be read"):
+        read_vectors(tmp_path / "v.npz")
+
+
+def test_a_column_of_numbers_is_no_column_of_vectors(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = pa.table({"vector": [1.0, 2.0], "source": ["a.png", "b.png"]})
+    parquet.write_table(columns.replace_schema_metadata({"fingerprint": "abc"}), tmp_path / "v.parquet")
+    with pytest.raises(VectorsError, match="cannot be read"):
+        read_vectors(tmp_path / "v.parquet")

@@ -143,6 +143,8 @@ def _describe(trained: Trained) -> Iterator[str]:
 
 
 def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f} (no interval: too few patients)"
     return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 

@@ -75,6 +75,7 @@ def _describe(trial: Trial) -> Iterator[str]:
 
 
 def _train(plan: TrainConfig, config: Path, *, resume: bool) -> None:
+    from dualsight.learn.train.config import CHECKPOINT, REPORT
     from dualsight.learn.train.run import Stopped, opened
 
     with opened(plan, resume=resume) as run, stop_on_signal() as asked:
@@ -89,7 +90,7 @@ def _train(plan: TrainConfig, config: Path, *, resume: bool) -> None:
             show_line(f"to go on: dualsight train {config} --resume")
             raise typer.Exit(INTERRUPTED) from None
     if run.processes.is_first:
-        show_line(f"the checkpoint is in {plan.output / 'checkpoint'}, how it went in {plan.output / 'report.md'}")
+        show_line(f"the checkpoint is in {plan.output / CHECKPOINT}, how it went in {plan.output / REPORT}")
 
 
 @contextmanager

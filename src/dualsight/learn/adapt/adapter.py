@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,6 @@ from dualsight.task.pool import Per, Pool
 from dualsight.task.prepared import Images
 
 Kind = Literal["linear", "knn", "mlp", "tip"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 HEADS: Mapping[Kind, type[Head]] = {"linear": LinearProbe, "knn": KNearest, "mlp": MlpAdapter, "tip": TipAdapter}
 
 

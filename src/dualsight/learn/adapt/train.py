@@ -6,7 +6,7 @@ examples ──divide──▶ train ──fit──▶ head ──┬─ val �
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,23 +21,23 @@ from dualsight.learn.adapt.nearest import KNearest
 from dualsight.learn.adapt.thresholds import find_thresholds
 from dualsight.learn.adapt.tip import TipAdapter
 from dualsight.learn.embedded import EmbeddedManifest
+from dualsight.learn.evaluate.bootstrap import RESAMPLES, interval, patient_numbers, resampled_aucs
 from dualsight.learn.manifest import Manifest
 from dualsight.learn.metrics import roc_auc
 from dualsight.task.classify import label_embeddings
 from dualsight.task.model import Model
 
 HELD_OUT = 0.2  # of the patients, where the manifest has no splits
-RESAMPLES = 500
 Truth = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A figure and its 95 % interval, by bootstrap over patients."""
+    """A figure and its 95 % interval, by bootstrap over patients; None where no resample has the figure."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,45 +116,39 @@ def make_head(model: Model, kind: Kind, manifest: Manifest, *, seed: int, templa
 def measure(head: Head, held: EmbeddedManifest, *, seed: int) -> HeldOut:
     """Figures of a fitted head on examples it has not seen."""
     scores, truth = head.predict_proba(held.vectors), held.truth()
-    names = [example.patient or f"row {example.row}" for example in held.manifest.examples]
-    patients = np.unique(names, return_inverse=True)[1]
-    areas = [roc_auc(scores[:, i], truth[:, i]) for i in range(truth.shape[1])]
+    patients = patient_numbers(held.manifest.examples)
+    areas = np.array([roc_auc(scores[:, i], truth[:, i]) for i in range(truth.shape[1])])
+    right = scores.argmax(axis=1) == truth.argmax(axis=1)
     return HeldOut(
         n=len(scores),
         patients=int(patients.max()) + 1,
-        accuracy=None if held.manifest.is_multilabel else _estimate(accuracy, scores, truth, patients, seed),
-        mean_auc=None if np.isnan(areas).all() else _estimate(mean_auc, scores, truth, patients, seed),
+        accuracy=None if held.manifest.is_multilabel else _accuracy(right, patients, seed),
+        mean_auc=None if np.isnan(areas).all() else _mean_auc(areas, scores, truth, patients, seed),
         auc={label: None if np.isnan(area) else area for label, area in zip(held.manifest.labels, areas, strict=True)},
     )
 
 
-def accuracy(scores: NDArray[np.floating], truth: Truth) -> float:
-    """Share of rows whose highest score [n, k] is at the label that is true [n, k]."""
-    return float((scores.argmax(axis=1) == truth.argmax(axis=1)).mean())
-
-
-def mean_auc(scores: NDArray[np.floating], truth: Truth) -> float:
-    """Mean ROC AUC over the labels that have one; NaN without any. Both [n, k]."""
-    areas = np.array([roc_auc(scores[:, i], truth[:, i]) for i in range(truth.shape[1])])
-    return float(areas[~np.isnan(areas)].mean()) if (~np.isnan(areas)).any() else float("nan")
-
-
-def _estimate(
-    figure: Callable[[NDArray[np.floating], Truth], float],
-    scores: NDArray[np.floating],
-    truth: Truth,
-    patients: NDArray[np.int64],
-    seed: int,
-) -> Estimate:
-    """`figure`, and the middle 95 % of it over resamples of whole patients, which are not independent pictures."""
+def _accuracy(right: NDArray[np.bool_], patients: NDArray[np.int64], seed: int) -> Estimate:
+    """Of the pictures [n] that are answered rightly; whole patients are drawn, their pictures are not independent."""
     rng = np.random.default_rng(seed)
-    rows = np.split(np.argsort(patients, kind="stable"), np.cumsum(np.bincount(patients))[:-1])
-    values: list[float] = []
-    for _ in range(RESAMPLES):
-        drawn = np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
-        values.append(figure(scores[drawn], truth[drawn]))
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return Estimate(value=figure(scores, truth), low=float(low), high=float(high))
+    pictures, hits = np.bincount(patients), np.bincount(patients, weights=right)
+    draws = (rng.integers(len(pictures), size=len(pictures)) for _ in range(RESAMPLES))
+    values = np.array([hits[drawn].sum() / pictures[drawn].sum() for drawn in draws])
+    return _estimate(float(right.mean()), values)
+
+
+def _mean_auc(
+    areas: NDArray[np.float64], scores: NDArray[np.float64], truth: Truth, patients: NDArray[np.int64], seed: int
+) -> Estimate:
+    """Over the labels that have one of `areas` [k]. A resample that lacks one of these would be another figure."""
+    known = ~np.isnan(areas)
+    resamples = resampled_aucs(scores[:, known], truth[:, known], patients, np.random.default_rng(seed))
+    return _estimate(float(areas[known].mean()), resamples.mean(axis=1))
+
+
+def _estimate(value: float, resamples: NDArray[np.float64]) -> Estimate:
+    low, high = interval(resamples) or (None, None)
+    return Estimate(value=value, low=low, high=high)
 
 
 def _divide(embedded: EmbeddedManifest, seed: int) -> tuple[EmbeddedManifest, EmbeddedManifest, EmbeddedManifest]:

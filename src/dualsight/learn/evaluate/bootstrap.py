@@ -6,6 +6,7 @@ B resamples, n pictures, k labels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,9 @@ BLOCK_NUMBERS = 4_000_000  # of weights in memory at a time
 
 
 def patient_numbers(examples: Sequence[Example]) -> NDArray[np.int64]:
-    """[n], from 0: pictures of one patient have the same. Without a patient a picture is one by itself."""
-    numbers: dict[tuple[str | None, int], int] = {}
-    keys = ((e.patient, 0 if e.patient else e.row) for e in examples)
+    """[n], from 0: pictures of one patient have the same. Without a patient a file is one by itself."""
+    numbers: dict[str | Path, int] = {}
+    keys = (example.patient or example.path for example in examples)
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 

@@ -22,7 +22,7 @@ from dualsight.learn.evaluate.figures import label_figures, mean_figure, top_fig
 from dualsight.learn.evaluate.methods import Floats, Method, adapted, nearest, zero_shot
 from dualsight.learn.evaluate.report import Calibration, Evaluation, MethodFigures, MethodName, Plan
 from dualsight.learn.evaluate.retrieval import Retrieval, retrieval
-from dualsight.learn.evaluate.subgroups import check_caption_column, check_subgroups, groups
+from dualsight.learn.evaluate.subgroups import check_subgroups, groups
 from dualsight.learn.evaluate.thresholds import LabelThresholds, Thresholds, choose_thresholds
 from dualsight.learn.manifest import Manifest
 from dualsight.task.model import Model
@@ -47,6 +47,11 @@ class _Data:
     def is_tuned_apart(self) -> bool:
         return self.tuning is not self.measured
 
+    @property
+    def failed(self) -> int:
+        """How many pictures of either could not be used."""
+        return len(self.measured.failed) + (len(self.tuning.failed) if self.is_tuned_apart else 0)
+
 
 def evaluate(
     model: Model, manifest: Manifest, plan: Plan, *, embed: Embed, date: str, adapter: tuple[str, Adapter] | None = None
@@ -57,9 +62,11 @@ def evaluate(
     fit, TextError for labels or templates that cannot be used, ConfigError for an adapter that is not given.
     """
     check_subgroups(manifest, plan.subgroups)
-    check_caption_column(manifest, plan.caption_column)
+    if plan.caption_column is not None:
+        _check_captions(manifest, plan.caption_column)
+    prepared = [_method(name, model, manifest, plan, embed, adapter) for name in plan.methods]  # embeds nothing yet
     data = _embedded(manifest, embed)
-    methods = [_method(name, model, manifest, plan, embed, adapter) for name in plan.methods]
+    methods = [method() for method in prepared]
     found = [_measure(method, data, plan) for method in methods]
     chosen = next(
         (chosen for method, (_, chosen) in zip(methods, found, strict=True) if method.name == "zero-shot"), None
@@ -73,7 +80,7 @@ def evaluate(
         split=data.split,
         n=len(data.measured.vectors),
         patients=int(patient_numbers(data.measured.manifest.examples).max()) + 1,
-        failed=len(data.measured.failed),
+        failed=data.failed,
         labels=manifest.labels,
         is_multilabel=manifest.is_multilabel,
         specificity=plan.specificity,
@@ -101,16 +108,20 @@ def _embedded(manifest: Manifest, embed: Embed) -> _Data:
 
 def _method(
     name: MethodName, model: Model, manifest: Manifest, plan: Plan, embed: Embed, adapter: tuple[str, Adapter] | None
-) -> Method:
+) -> Callable[[], Method]:
+    """What gives the method. All that can be refused is refused now, and its pictures are embedded only then."""
     match name:
         case "zero-shot":
-            return zero_shot(model, manifest, plan.templates)
+            by_words = zero_shot(model, manifest, plan.templates)
+            return lambda: by_words
         case "knn":
-            return nearest(embed(manifest.split("train")))
+            train = manifest.split("train")
+            return lambda: nearest(embed(train))
         case "adapter":
             if adapter is None:
                 raise ConfigError("the method adapter needs an adapter", hint="give it with --adapter")
-            return adapted(adapter[1], model, manifest, adapter[0])
+            by_adapter = adapted(adapter[1], model, manifest, adapter[0])
+            return lambda: by_adapter
 
 
 def _measure(method: Method, data: _Data, plan: Plan) -> tuple[MethodFigures, Chosen]:
@@ -173,6 +184,15 @@ def _retrieval(model: Model, data: EmbeddedManifest, column: str) -> Retrieval:
     texts = list(dict.fromkeys(captions))
     number = {text: i for i, text in enumerate(texts)}
     return retrieval(data.vectors, model.encode_text(texts), [number[caption] for caption in captions])
+
+
+def _check_captions(manifest: Manifest, column: str) -> None:
+    """Raises ManifestError for a column that is not there, or blank in a row."""
+    if column not in manifest.examples[0].columns:
+        raise ManifestError(f"{manifest.path}: no column `{column}` of captions")
+    blank = tuple(f"row {e.row}: no caption in column `{column}`" for e in manifest.examples if not e.columns[column])
+    if blank:
+        raise ManifestError(f"{manifest.path}: captions are missing", problems=blank)
 
 
 def _saved(model: Model, manifest: Manifest, plan: Plan, chosen: Chosen, chosen_on: str) -> Thresholds:

@@ -41,7 +41,9 @@ def zero_shot(model: Model, manifest: Manifest, templates: Sequence[str]) -> Met
 
 
 def nearest(train: EmbeddedManifest) -> Method:
-    """Votes of the most similar training pictures. Raises ManifestError where they have fewer than two labels."""
+    """Votes of the most similar training pictures. Raises ManifestError for fewer than two, or for one label only."""
+    if len(train.vectors) < 2:
+        raise ManifestError(f"{train.manifest.path}: k-NN needs two training pictures that can be used")
     truth = train.truth()
     head, k = KNearest(), truth.shape[1]
     predict: Predict

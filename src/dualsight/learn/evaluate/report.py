@@ -53,7 +53,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodFigures:
-    """One method on the pictures measured. top: where a picture has one label. thresholds: by label, None without."""
+    """One method on the pictures measured. top: None where several labels may be true. groups: of every column."""
 
     method: str
     detail: str
@@ -70,7 +70,7 @@ class Evaluation:
     """What was measured, with what, on what. thresholds: of the zero-shot method; None where it is not compared.
 
     split: the one measured, "all" for a table without splits. chosen_on: the one thresholds come from; `caution` says
-    what is wrong with that, or is empty. failed: pictures that could not be used, and are left out.
+    what is wrong with that, or is empty. failed: pictures of either that could not be used, and are left out.
     """
 
     model: str

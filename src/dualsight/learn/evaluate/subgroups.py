@@ -50,17 +50,6 @@ def check_subgroups(manifest: Manifest, columns: Sequence[str]) -> None:
         )
 
 
-def check_caption_column(manifest: Manifest, column: str | None) -> None:
-    """Raises ManifestError for a column that is not there, or blank in a row."""
-    if column is None:
-        return
-    if column not in manifest.examples[0].columns:
-        raise ManifestError(f"{manifest.path}: no column `{column}` of captions")
-    blank = tuple(f"row {e.row}: no caption in column `{column}`" for e in manifest.examples if not e.columns[column])
-    if blank:
-        raise ManifestError(f"{manifest.path}: captions are missing", problems=blank)
-
-
 def groups(
     values: Sequence[str], column: str, scores: Floats, truth: Truth, patients: NDArray[np.int64], *, multilabel: bool
 ) -> tuple[Group, ...]:

@@ -23,8 +23,10 @@ HINT = "make it with `dualsight evaluate MANIFEST.csv -o FOLDER`"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelThresholds:
-    """Of one label: a probability from it on is above. youden: the most of sensitivity + specificity; f1: the most of
-    their F1; specificity: the lowest one that keeps the specificity asked for.
+    """Of one label: a probability from it on is above; of equally good ones the highest.
+
+    youden: the most of sensitivity + specificity. f1: the most of their F1. specificity: the most of sensitivity at the
+    specificity asked for.
     """
 
     youden: float
@@ -83,7 +85,7 @@ def read_thresholds(path: Path, *, name: str | None = None) -> Thresholds:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{name}: cannot be read ({error.strerror or error})", hint=HINT) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{name}: no JSON text", hint=HINT) from error
     version = document.pop("dualsight_thresholds", None) if isinstance(document, dict) else None
     if version != VERSION:

@@ -34,11 +34,15 @@ class Slide:
     haematoxylin: Array
     eosin: Array
 
+    def at(self, plane: Array, points: Array) -> Array:
+        """A map's values at points [n, 2]: of the nearest pixel, for those beyond the picture too."""
+        x, y = self.pose.pixels(points[:, 0], points[:, 1])
+        column, row = (np.clip(np.rint(a), 0, self.pose.size - 1).astype(int) for a in (x, y))
+        return plane[row, column]
+
     def inside(self, at: Array, least: float = 0.5) -> NDArray[np.bool_]:
         """Which points [n, 2] lie in the lesion (or beyond the picture)."""
-        x, y = self.pose.pixels(at[:, 0], at[:, 1])
-        column, row = (np.clip(np.rint(a), 0, self.pose.size - 1).astype(int) for a in (x, y))
-        return np.asarray(self.region[row, column] > least)
+        return np.asarray(self.at(self.region, at) > least)
 
     def lay(self, cover: Array, haematoxylin: float | Array, eosin: float | Array) -> None:
         """Puts something with these stains in the place of what is there."""
@@ -135,9 +139,7 @@ def _fat(rng: np.random.Generator, slide: Slide) -> None:
     slide.lay(slide.region, 0.12, 0.8)
     slide.lay(patches(slide.pose, cells.outline(), ones) * slide.region, 0.02, 0.02)
     flat = strewn(rng, 500, (0.05, 0.07), 0.35)
-    x, y = slide.pose.pixels(flat.at[:, 0], flat.at[:, 1])
-    column, row = (np.clip(np.rint(a), 0, slide.pose.size - 1).astype(int) for a in (x, y))
-    slide.nuclei(flat.where(slide.inside(flat.at) & (slide.eosin[row, column] > 0.35)))
+    slide.nuclei(flat.where(slide.inside(flat.at) & (slide.at(slide.eosin, flat.at) > 0.35)))
 
 
 FINDINGS: dict[str, Callable[[np.random.Generator, Slide], None]] = {

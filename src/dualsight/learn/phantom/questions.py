@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.learn.phantom.base import Modality
+from dualsight.learn.phantom.base import SIDES, Modality
 from dualsight.learn.phantom.catalogue import MODALITIES
 
 CLASSES: tuple[tuple[Modality, str | None], ...] = tuple(
@@ -21,7 +21,6 @@ CLASSES: tuple[tuple[Modality, str | None], ...] = tuple(
 CLASS_OF = {(modality.name, finding): number for number, (modality, finding) in enumerate(CLASSES)}
 _MODALITY_OF = np.array([MODALITIES.index(modality) for modality, _ in CLASSES])
 
-SIDES = ("left", "right")
 WHICH, WHERE = 0.5, 0.3  # shares of the first two questions
 
 

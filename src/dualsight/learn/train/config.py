@@ -26,6 +26,9 @@ from dualsight.image.voi import CT_WINDOWS
 from dualsight.learn.train.official import read_official
 from dualsight.learn.train.recipe import Augmentation, Recipe
 
+CHECKPOINT, REPORT, METRICS, TENSORBOARD, STATE = "checkpoint", "report.md", "metrics.jsonl", "tensorboard", "state"
+"""What lies in the folder of a run; see `run`."""
+
 T = TypeVar("T")
 
 

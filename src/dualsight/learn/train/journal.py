@@ -24,8 +24,8 @@ class Journal:
         part = file.with_name(f".{file.name}.part")
         part.write_text("".join(json.dumps(line) + "\n" for line in kept))
         part.replace(file)
+        self.board = None if tensorboard is None else _board(tensorboard, done)  # first: it may not be installed
         self.file = file.open("a")
-        self.board = None if tensorboard is None else _board(tensorboard, done)
 
     def add_step(self, step: Step, seconds: float) -> None:
         """One step: how it went, and how long it took."""

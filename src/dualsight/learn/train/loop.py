@@ -87,7 +87,7 @@ class Trainer:
         self.optimizers = optimizers(self.parameters, recipe)
 
     def step(self, batch: Batch) -> Step:
-        """Moves the weights once. Raises TrainingError where the loss is no number any more."""
+        """Moves the weights once. Raises TrainingError, and moves none, where loss or gradients are no numbers."""
         rate = learning_rate(self.done, self.recipe, self.steps)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -95,12 +95,10 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         with repeatable(batch.pixels.device), attention_kernel(batch.pixels.device):
             loss = self._gradients(batch)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"step {self.done + 1}: the loss is {loss}", hint="a lower recipe.learning_rate may help"
-            )
+        self._check("the loss", loss)
         average_whole(self.towers, self.model.logit_scale)
         norm = _clip(list(self.parameters.values()), self.recipe.clip_norm)
+        self._check("the gradient's norm", norm)
         for optimizer in self.optimizers:
             optimizer.step()
         with torch.no_grad():
@@ -108,6 +106,12 @@ class Trainer:
         self._average()
         self.done += 1
         return Step(self.done - 1, loss, rate, self.model.logit_scale.item(), norm)
+
+    def _check(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"step {self.done + 1}: {what} is {value}", hint="a lower recipe.learning_rate may help"
+            )
 
     @contextmanager
     def averaged(self) -> Generator[None, None, None]:

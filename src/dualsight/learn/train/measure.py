@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from dualsight.checkpoint.config import ModelConfig
 from dualsight.image.prepare import prepare
+from dualsight.learn.evaluate.retrieval import retrieval
 from dualsight.learn.metrics import roc_auc
 from dualsight.learn.train.data import one_frame
 from dualsight.learn.train.distributed import Processes, gathered
 from dualsight.learn.train.loop import attention_kernel
 from dualsight.learn.train.pairs import Pair, TrainingData
-from dualsight.task.classify import probabilities
-from dualsight.text.prompts import fill
+from dualsight.task.classify import label_embeddings, probabilities
 from dualsight.text.tokenizer import Tokenizer
 
 AT_ONCE = 32  # pictures, or texts
@@ -83,12 +83,9 @@ def measure(embedder: Embedder, data: TrainingData, logit_scale: float) -> Figur
     """Figures over `data.validation`. logit_scale: as stored, a logarithm. Raises ImageError."""
     pairs = data.validation
     images = embedder.images(pairs)
-    if not data.labels:
+    if pairs[0].text is not None:  # whatever the pairs that are trained on have
         return Figures(pairs=len(pairs), recall_at_10=_recall(images, embedder, pairs))
-    prompts = fill(data.templates, data.labels)
-    words = embedder.texts([prompt for row in prompts for prompt in row])
-    labels = words.reshape(len(data.labels), len(data.templates), -1).mean(1)
-    labels /= np.linalg.norm(labels, axis=1, keepdims=True)
+    labels = label_embeddings(data.labels, data.templates, embedder.texts)
     scores = np.stack(
         [probabilities(image, labels, logit_scale, multilabel=data.is_multilabel) for image in images]
     )  # [n, labels]
@@ -106,6 +103,6 @@ def measure(embedder: Embedder, data: TrainingData, logit_scale: float) -> Figur
 
 def _recall(images: NDArray[np.float32], embedder: Embedder, pairs: Sequence[Pair]) -> float:
     texts = list(dict.fromkeys(pair.text or "" for pair in pairs))
-    cosines = images @ embedder.texts(texts).T  # [n, texts]
-    own = cosines[np.arange(len(pairs)), [texts.index(pair.text or "") for pair in pairs]]
-    return float(((cosines > own[:, None]).sum(1) < 10).mean())
+    number = {text: i for i, text in enumerate(texts)}
+    found = retrieval(images, embedder.texts(texts), [number[pair.text or ""] for pair in pairs])
+    return found.image_to_text[found.ks.index(10)]

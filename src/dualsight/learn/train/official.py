@@ -82,10 +82,9 @@ def _augmentation(aug: Section) -> Augmentation:
     automatic = more.get("AUTO_AUGMENT", str, "none")
     if automatic not in ("ta_wide", "none"):
         raise more.error("AUTO_AUGMENT", f"is {automatic!r}", "dualsight knows ta_wide")
-    low, high = aug.row("RATIO", float, (3 / 4, 4 / 3))
     augmentation = Augmentation(
         crop_scale=aug.row("SCALE", float, (0.8, 1.0)),
-        crop_ratio=(low, high),
+        crop_ratio=aug.row("RATIO", float, (3 / 4, 4 / 3)),
         trivial=automatic == "ta_wide",
         erasing=more.get("RE_PROB", float, 0.0),
     )
@@ -96,7 +95,7 @@ def _augmentation(aug: Section) -> Augmentation:
 
 
 def _check_decay(section: Section) -> None:
-    """What decays is fixed here (`optimizer.groups`), and is what the official file says."""
+    """What decays is fixed here (`optimizer.optimizers`), and is what the official file says."""
     modules = set(section.row("NO_WEIGHT_DECAY_MODULES", str, ("dw", "norm")))
     patterns = section.section("WEIGHT_DECAY_PATTERNS").values
     if modules != {"dw", "norm"} or set(patterns) != UNDECAYED or any(patterns.values()):

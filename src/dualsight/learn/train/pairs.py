@@ -138,19 +138,23 @@ def _from_manifest(source: ManifestSource) -> tuple[list[Pair], list[str]]:
 
 
 def _from_folder(folder: Path) -> tuple[list[Pair], list[str]]:
-    """Files of `folder/LABEL/…`, at any depth; names that begin with a dot are left out."""
+    """Files of `folder/LABEL/…`, at any depth; files and folders whose names begin with a dot are left out."""
     if not folder.is_dir():
         return [], [f"{folder}: no such folder"]
     pairs: list[Pair] = []
     problems: list[str] = []
     for home in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        files = sorted(path for path in home.rglob("*") if path.is_file() and not path.name.startswith("."))
+        files = sorted(path for path in home.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(home)))
         if not files:
             problems.append(f"{home}: no picture of this label")
         pairs += [Pair(place=str(file), picture=file, labels=(home.name,)) for file in files]
     if not pairs and not problems:
         problems.append(f"{folder}: no subfolder that could be a label")
     return pairs, problems
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _label_problems(labels: Sequence[str], pairs: list[Pair], validation: list[Pair], *, given: bool) -> list[str]:
@@ -176,13 +180,19 @@ def _leaks(pairs: list[Pair], validation: list[Pair]) -> list[str]:
         for pair in validation
         if pair.patient in first
     ]
-    pictures = {pair.picture: pair.place for pair in pairs}
-    problems += [
-        f"{pair.place}: the same picture is also trained on ({pictures[pair.picture]})"
-        for pair in validation
-        if pair.picture in pictures and pair.patient not in first
-    ]
+    places = {_place(pair.picture): pair.place for pair in pairs} if validation else {}
+    for pair in validation:
+        trained = places.get(_place(pair.picture))
+        if trained is not None and pair.patient not in first:
+            problems.append(f"{pair.place}: the same picture is also trained on ({trained})")
     return problems
+
+
+def _place(picture: Path | TsvPicture) -> tuple[Path, int]:
+    """Where a picture lies, however it is spelt: its file without links and `..`, and how far into it."""
+    if isinstance(picture, TsvPicture):
+        return picture.file.resolve(), picture.offset
+    return picture.resolve(), 0
 
 
 def _template_problems(templates: Sequence[str], labels: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import torch
 
-from dualsight.learn.train.config import FolderSource, ManifestSource, Source, TrainConfig
+from dualsight.learn.train.config import METRICS, FolderSource, ManifestSource, Source, TrainConfig
 from dualsight.learn.train.journal import read_figures, read_lines
 from dualsight.learn.train.measure import Figures
 from dualsight.learn.train.pairs import TrainingData
@@ -57,13 +57,13 @@ def card(config: TrainConfig, data: TrainingData, *, base: str, fingerprint: str
         seed=config.seed,
         torch=torch.__version__,
         recipe="\n".join(f"| {name} | {value} |" for name, value in recipe.items()),
-        figures=_figures(read_figures(config.output / "metrics.jsonl"), data),
+        figures=_figures(read_figures(config.output / METRICS), data),
     )
 
 
 def report(config: TrainConfig, text: str) -> str:
     """The card, then how loss and figures went."""
-    lines = [line for line in read_lines(config.output / "metrics.jsonl") if "loss" in line]
+    lines = [line for line in read_lines(config.output / METRICS) if "loss" in line]
     chosen = lines[:: max(1, len(lines) // ROWS)]
     if lines and chosen[-1] is not lines[-1]:
         chosen.append(lines[-1])
@@ -81,7 +81,7 @@ def report(config: TrainConfig, text: str) -> str:
         "|---|---|---|---|",
         *rows,
         "",
-        *_history(read_figures(config.output / "metrics.jsonl")),
+        *_history(read_figures(config.output / METRICS)),
     ]
     return text + "\n" + "\n".join(went)
 

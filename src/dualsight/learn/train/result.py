@@ -11,7 +11,7 @@ from torch import Tensor
 from dualsight.checkpoint.load import load_checkpoint
 from dualsight.checkpoint.save import save_checkpoint
 from dualsight.errors import OutputError
-from dualsight.learn.train.config import TrainConfig
+from dualsight.learn.train.config import CHECKPOINT, REPORT, TrainConfig
 from dualsight.learn.train.distributed import Processes, whole
 from dualsight.learn.train.pairs import TrainingData
 from dualsight.learn.train.report import card, report
@@ -38,10 +38,10 @@ def write_result(
     merge(base.model)
     trained = sum(tensor.numel() for tensor in final.values())
     text = card(config, data, base=base.name, fingerprint=fingerprint, steps=steps, trained=trained)
-    folder = config.output / "checkpoint"
+    folder = config.output / CHECKPOINT
     save_checkpoint(folder, base.model, base.config_text, tokenizer_folder=base.tokenizer_folder)
     _write(folder / "README.md", text)
-    _write(config.output / "report.md", report(config, text))
+    _write(config.output / REPORT, report(config, text))
 
 
 def _write(path: Path, text: str) -> None:

@@ -24,7 +24,7 @@ import torch
 
 from dualsight.checkpoint.load import Checkpoint, load_checkpoint
 from dualsight.errors import ConfigError, OutputError, TrainingError
-from dualsight.learn.train.config import TrainConfig
+from dualsight.learn.train.config import CHECKPOINT, METRICS, STATE, TENSORBOARD, TrainConfig
 from dualsight.learn.train.data import Places, Varied, batches, group_pairs
 from dualsight.learn.train.distributed import Processes, joined, mean_of, share
 from dualsight.learn.train.journal import Journal
@@ -34,8 +34,6 @@ from dualsight.learn.train.pairs import TrainingData, read_data
 from dualsight.learn.train.result import write_result
 from dualsight.learn.train.state import has_state, load_state, save_state
 from dualsight.learn.train.trainable import choose, save_activations
-
-CHECKPOINT, STATE, METRICS, TENSORBOARD = "checkpoint", "state", "metrics.jsonl", "tensorboard"
 
 MAY_CHANGE = ("output", "workers", "save_every", "validate_every", "tensorboard", "device", "parallel")
 """What of a configuration a run can go on with another value of."""
@@ -114,7 +112,8 @@ class Run:
         """Trains to the end, a yielded `Step` at a time, and writes the result.
 
         should_stop: asked after each step; if one process says yes, the state is kept and Stopped raised.
-        Raises ImageError for a picture that cannot be opened, TrainingError where the loss is no number, OutputError.
+        Raises ImageError for a picture that cannot be opened, TrainingError where loss or gradients are no numbers,
+        OutputError.
         """
         journal = self._journal()
         try:

@@ -17,17 +17,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from dualsight.checkpoint.weights import map_tensors
-from dualsight.errors import OutputError, TrainingError
+from dualsight.errors import CorruptFile, OutputError, TrainingError
 from dualsight.learn.train.distributed import Processes, put, whole
 from dualsight.learn.train.loop import Trainer
 
 KEPT = 2
 TENSORS, FACTS = "tensors.safetensors", "state.json"
+_REMOVE = "remove this state: the run then goes on from the one before it"
 
 
 def save_state(folder: Path, trainer: Trainer, run: Mapping[str, Any], processes: Processes) -> None:
@@ -41,7 +43,7 @@ def save_state(folder: Path, trainer: Trainer, run: Mapping[str, Any], processes
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         save_file(tensors, part / TENSORS)
-        (part / FACTS).write_text(json.dumps({"step": trainer.done, "run": run}, indent=1) + "\n")
+        (part / FACTS).write_text(json.dumps({"step": trainer.done, "run": run}, indent=1) + "\n", encoding="utf-8")
         for path in (part / TENSORS, part / FACTS, part):
             _to_disk(path)
         if final.exists():
@@ -49,8 +51,9 @@ def save_state(folder: Path, trainer: Trainer, run: Mapping[str, Any], processes
         part.replace(final)
         for old in _states(folder)[:-KEPT]:
             shutil.rmtree(old)
-    except OSError as error:
-        raise OutputError(f"{folder}: the state cannot be written ({error.strerror or error})") from error
+    except (OSError, SafetensorError) as error:  # the library says a full disk in its own words
+        problem = getattr(error, "strerror", None) or error
+        raise OutputError(f"{folder}: the state cannot be written ({problem})") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -63,9 +66,13 @@ def load_state(folder: Path, trainer: Trainer, run: Mapping[str, Any]) -> None:
     states = _states(folder)
     if not states:
         return
-    facts = json.loads((states[-1] / FACTS).read_text())
-    _check_same(facts["run"], run, states[-1])
+    step, then = _facts(states[-1] / FACTS)
+    _check_same(then, run, states[-1])
     tensors = map_tensors(states[-1] / TENSORS)
+    needed = (f"{kind}.{name}" for kind in ("weight", "average") for name in trainer.parameters)
+    missing = next((key for key in needed if key not in tensors), None)
+    if missing:
+        raise CorruptFile(f"{states[-1] / TENSORS}: has no {missing}", hint=_REMOVE)
     for name, parameter in trainer.parameters.items():
         put(parameter, tensors.pop(f"weight.{name}"))
         put(trainer.average[name], tensors.pop(f"average.{name}"))
@@ -74,7 +81,16 @@ def load_state(folder: Path, trainer: Trainer, run: Mapping[str, Any]) -> None:
         name, _, key = name_and_key.rpartition(".")
         parameter = trainer.parameters[name]
         trainer.optimizers[int(number)].state[parameter][key] = _like(parameter, tensor)
-    trainer.done = facts["step"]
+    trainer.done = step
+
+
+def _facts(file: Path) -> tuple[int, dict[str, Any]]:
+    """The step, and what the run is. Raises CorruptFile for anything but what `save_state` writes."""
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        return int(facts["step"]), dict(facts["run"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptFile(f"{file}: damaged ({type(error).__name__})", hint=_REMOVE) from error
 
 
 def has_state(folder: Path) -> bool:

@@ -59,6 +59,8 @@ def _add(model: DualEncoder, lora: Lora, freeze: Sequence[str]) -> None:
         for name in linear
         if name.rsplit(".", 1)[-1] in lora.layers and not any(fnmatchcase(f"{name}.weight", one) for one in freeze)
     ]
+    if not wanted:
+        raise ConfigError("lora: every layer that it names is frozen", hint="leave one out of freeze, or name others")
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:

@@ -24,10 +24,13 @@ class TsvPicture:
     offset: int  # of its base64, in bytes
 
     def read(self, source: str) -> bytes:
-        """The picture file's bytes. Raises UnreadableImage if they are no base64."""
-        with self.file.open("rb") as file:
-            file.seek(self.offset)
-            line = file.readline().rstrip(b"\r\n")
+        """The picture file's bytes. Raises UnreadableImage if they are no base64, or the table cannot be read."""
+        try:
+            with self.file.open("rb") as file:
+                file.seek(self.offset)
+                line = file.readline().rstrip(b"\r\n")
+        except OSError as error:
+            raise UnreadableImage(f"cannot be read ({error.strerror or error})", source=source) from error
         try:
             return base64.b64decode(line, validate=True)
         except binascii.Error as error:

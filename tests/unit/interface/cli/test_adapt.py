@@ -141,3 +141,10 @@ def test_a_users_mistake_is_told(
     assert result.exit_code == code
     assert problem in result.stderr.replace("\n", " ")
     assert not Path("a.safetensors").exists()
+
+
+def test_a_figure_without_an_interval_says_so() -> None:
+    from dualsight.interface.cli.adapt import _interval
+    from dualsight.learn.adapt.train import Estimate
+
+    assert _interval(Estimate(value=0.9, low=None, high=None)) == "0.900 (no interval: too few patients)"

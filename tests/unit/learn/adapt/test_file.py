@@ -60,7 +60,10 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match="folder"):
         save_adapter(adapter("linear"), tmp_path / "folder")
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"):  # where what was begun cannot be removed either
+        save_adapter(adapter("linear"), tmp_path / "file" / "a.safetensors")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 import dualsight
 from dualsight.errors import AdapterError, ConfigError, ManifestError, UnsupportedImage
 from dualsight.learn.adapt import train_adapter
-from dualsight.learn.adapt.adapter import KINDS, Kind
+from dualsight.learn.adapt.adapter import HEADS, Kind
+from dualsight.learn.adapt.train import measure
 from dualsight.learn.embedded import EmbeddedManifest
 from dualsight.learn.manifest import Example, Manifest
 from dualsight.task.model import Model
@@ -51,7 +52,7 @@ def examples(
     return EmbeddedManifest(manifest=manifest, vectors=np.array(vectors, np.float32))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", HEADS)
 def test_every_kind_learns_and_the_same_twice(model: Model, kind: Kind) -> None:
     embedded = examples(model)
     trained, again = (train_adapter(model, embedded, kind, seed=3) for _ in range(2))
@@ -148,3 +149,46 @@ def test_another_model_is_refused_by_name(model: Model, recipe_folder: Callable[
     other = dualsight.load(recipe_folder("coswin"))
     with pytest.raises(AdapterError, match=f"made for the model {model.name}.* this is {other.name}"):
         adapter.predict(other, np.zeros((40, 50, 3), np.uint8))
+
+
+class Known:
+    """A head whose probabilities are the vectors themselves."""
+
+    def predict_proba(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors.astype(np.float64)
+
+
+def held_out(truth: np.ndarray, scores: np.ndarray, *, several: bool) -> EmbeddedManifest:
+    """A patient a picture, whose labels are a row of truth [n, k]."""
+    names = tuple("abcdefghijklmnopqrstuvwxyz"[: truth.shape[1]])
+    rows = tuple(
+        Example(
+            row=i + 2,
+            path=Path(f"{i}.png"),
+            labels=tuple(name for name, true in zip(names, own, strict=True) if true),
+            patient=f"P{i}",
+            split=None,
+            columns={},
+        )
+        for i, own in enumerate(truth)
+    )
+    manifest = Manifest(path=Path("m.csv"), examples=rows, labels=names, is_multilabel=several)
+    return EmbeddedManifest(manifest=manifest, vectors=scores.astype(np.float32))
+
+
+def test_the_interval_of_the_mean_auc_is_of_the_same_labels_as_its_value() -> None:
+    """One patient alone has the second label: a third of the resamples lacks it, and says nothing of the mean."""
+    truth = np.zeros((20, 2), bool)
+    truth[::2, 0] = True
+    truth[0, 1] = True
+    scores = np.stack([np.full(20, 0.5), truth[:, 1]], axis=1)  # an AUC of 0.5, and one of 1
+    found = measure(Known(), held_out(truth, scores, several=True), seed=0).mean_auc
+    assert found is not None
+    assert (found.value, found.low, found.high) == (0.75, 0.75, 0.75)
+
+
+def test_there_is_no_interval_where_no_resample_has_all_labels() -> None:
+    found = measure(Known(), held_out(np.eye(20, dtype=bool), np.eye(20), several=False), seed=0)
+    assert found.mean_auc is not None and found.accuracy is not None
+    assert (found.mean_auc.value, found.mean_auc.low, found.mean_auc.high) == (1.0, None, None)
+    assert (found.accuracy.value, found.accuracy.low, found.accuracy.high) == (1.0, 1.0, 1.0)

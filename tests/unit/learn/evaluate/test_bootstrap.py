@@ -56,9 +56,11 @@ def test_no_interval_of_what_is_never_defined() -> None:
     assert interval(resampled_aucs(scores, truth, np.arange(4), np.random.default_rng(0), 20)[:, 0]) is None
 
 
-def test_a_picture_without_a_patient_is_one_by_itself() -> None:
+def test_a_file_without_a_patient_is_one_by_itself_however_often_it_is_listed() -> None:
     examples = [
-        Example(row=row, path=Path(), labels=(), patient=patient, split=None, columns={})
-        for row, patient in enumerate(["a", None, "a", "b", None], start=2)
+        Example(row=row, path=Path(name), labels=(), patient=patient, split=None, columns={})
+        for row, (name, patient) in enumerate(
+            [("0", "a"), ("1", None), ("2", "a"), ("3", "b"), ("4", None), ("1", None)], start=2
+        )
     ]
-    assert patient_numbers(examples).tolist() == [0, 1, 0, 2, 3]
+    assert patient_numbers(examples).tolist() == [0, 1, 0, 2, 3, 1]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import dualsight
-from dualsight.errors import AdapterError, ConfigError, ManifestError
+from dualsight.errors import AdapterError, ConfigError, DualsightError, ManifestError, TextError, UnreadableImage
 from dualsight.learn.adapt import LinearProbe
 from dualsight.learn.adapt.adapter import Adapter
 from dualsight.learn.embedded import EmbeddedManifest
@@ -172,3 +172,54 @@ def test_an_adapter_must_fit_the_model_and_the_labels(model: Model) -> None:
 def test_a_plan_that_cannot_be_meant(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         Plan(**wrong)
+
+
+def test_captions_are_checked_first(model: Model) -> None:
+    manifest = table([None], n=4)
+    first, *others = manifest.examples
+    gap = replace(manifest, examples=(replace(first, columns={"caption": ""}), *others))
+    with pytest.raises(ManifestError) as caught:
+        run(model, gap, Plan(caption_column="caption"))
+    assert caught.value.problems == ("row 2: no caption in column `caption`",)
+    with pytest.raises(ManifestError, match="no column `words` of captions"):
+        run(model, manifest, Plan(caption_column="words"))
+
+
+@pytest.mark.parametrize(
+    ("splits", "plan", "error"),
+    [
+        (["train", "test"], Plan(methods=("knn", "adapter")), AdapterError),
+        (["train", "test"], Plan(methods=("knn", "zero-shot"), templates=("ct",)), TextError),
+        (["test"], Plan(methods=("zero-shot", "knn")), ManifestError),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_an_hour_of_embedding(
+    model: Model, splits: list[str], plan: Plan, error: type[DualsightError]
+) -> None:
+    def never(manifest: Manifest) -> EmbeddedManifest:
+        raise AssertionError("embedded")
+
+    with pytest.raises(error):
+        run(model, table(splits), plan, embed=never, adapter=probe(model, fingerprint="0" * 64))
+
+
+def test_pictures_that_fail_are_counted_in_both_splits(model: Model) -> None:
+    embed = near(model)
+
+    def failing(manifest: Manifest) -> EmbeddedManifest:
+        return replace(embed(manifest), failed=(UnreadableImage("broken"),))
+
+    assert run(model, table(["val", "test"]), Plan(), embed=failing).failed == 2
+    assert run(model, table(["test"]), Plan(), embed=failing).failed == 1
+
+
+def test_one_training_picture_of_several_labels_has_no_neighbours(model: Model) -> None:
+    manifest = replace(table(["train", "test"]), is_multilabel=True)
+    embed = near(model)
+
+    def one(part: Manifest) -> EmbeddedManifest:
+        kept = part.examples[:1] if part.examples[0].split == "train" else part.examples
+        return embed(replace(part, examples=kept))
+
+    with pytest.raises(ManifestError, match="two training pictures"):
+        run(model, manifest, Plan(methods=("knn",)), embed=one)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from dualsight.errors import ManifestError
-from dualsight.learn.evaluate.subgroups import FEW_PATIENTS, check_caption_column, check_subgroups, groups
+from dualsight.learn.evaluate.subgroups import FEW_PATIENTS, check_subgroups, groups
 from dualsight.learn.manifest import Example, Manifest
 
 
@@ -43,14 +43,8 @@ def test_a_group_of_one_class_has_no_auc_and_says_why() -> None:
 
 
 def test_columns_are_checked_all_at_once() -> None:
-    rows = [{"sex": "F", "age": str(age), "caption": "x" if age else ""} for age in range(40)]
+    rows = [{"sex": "F", "age": str(age)} for age in range(40)]
     check_subgroups(manifest(rows), ("sex",))
     with pytest.raises(ManifestError) as caught:
         check_subgroups(manifest(rows), ("sex", "device", "age"))
     assert [problem.split("`")[1] for problem in caught.value.problems] == ["device", "age"]
-    check_caption_column(manifest(rows[1:]), "caption")
-    with pytest.raises(ManifestError) as caught:
-        check_caption_column(manifest(rows), "caption")
-    assert caught.value.problems == ("row 2: no caption in column `caption`",)
-    with pytest.raises(ManifestError, match="words"):
-        check_caption_column(manifest(rows), "words")

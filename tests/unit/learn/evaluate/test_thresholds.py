@@ -95,7 +95,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, change: dict[str, object]) ->
         read_thresholds(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"{"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"{", b"[" * 100_000])
 def test_what_is_no_such_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "thresholds.json"
     with pytest.raises(ConfigError, match="cannot be read"):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
+from dualsight.errors import MissingExtra
 from dualsight.learn.train.journal import Journal, read_figures, read_lines
 from dualsight.learn.train.loop import Step
 from dualsight.learn.train.measure import Figures
@@ -43,3 +46,18 @@ def test_tensorboard_has_the_same(tmp_path: Path) -> None:
         (2, 1.0),
         (3, pytest.approx(2 / 3)),
     ]
+
+
+def test_without_tensorboard_no_file_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[IO[Any]] = []
+    open_path = Path.open
+
+    def keep(path: Path, *arguments: Any, **options: Any) -> IO[Any]:
+        opened.append(open_path(path, *arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(Path, "open", keep)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingExtra, match="tensorboard"):
+        Journal(tmp_path / "metrics.jsonl", done=0, tensorboard=tmp_path / "board")
+    assert all(file.closed for file in opened)

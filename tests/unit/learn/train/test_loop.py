@@ -16,17 +16,8 @@ from dualsight.learn.train.loop import Batch, Trainer, fit, pair_loss
 from dualsight.learn.train.optimizer import learning_rate, optimizers
 from dualsight.learn.train.recipe import Recipe
 from dualsight.learn.train.trainable import save_activations
-from dualsight.model.config import DaViTConfig, DualConfig, TextConfig
 from dualsight.model.dual import DualEncoder
-
-TINY = DualConfig(
-    image=DaViTConfig(widths=(8,), depths=(1,), heads=(2,), groups=(2,), patch_size=(4,), patch_stride=(4,),
-                      patch_padding=(0,), patch_prenorm=(False,), window=4),
-    text=TextConfig(width=8, heads=2, layers=1, vocabulary=16, context_length=4, autoregressive=False),
-    projection=8,
-    image_size=(16, 16),
-)  # fmt: skip
-
+from tiny_models import TINY
 
 MUON = Recipe(optimizer="muon", learning_rate=1e-3, final_learning_rate=0.0, warmup_steps=2, weight_decay=0.05)
 
@@ -107,7 +98,7 @@ def test_the_prompts_of_all_classes_teach_too() -> None:
 def test_the_logit_scale_may_not_run_away() -> None:
     model = DualEncoder(TINY)
     with torch.no_grad():
-        model.logit_scale.fill_(50.0)
+        model.logit_scale.fill_(6.0)
     (step,) = fit(model, same_batch(), MUON, 1)
     assert step.logit_scale <= math.log(100) + 1e-6
 
@@ -177,3 +168,16 @@ def test_a_loss_that_is_no_number_stops_the_run() -> None:
     with pytest.raises(TrainingError, match="step 1: the loss is nan") as caught:
         Trainer(model, Recipe(), 1).step(next(same_batch()))
     assert "learning_rate" in caught.value.hint
+
+
+def test_a_gradient_that_is_no_number_stops_the_run_before_it_moves_a_weight() -> None:
+    def loss(images: torch.Tensor, *others: object) -> torch.Tensor:
+        return (images.sum() * 0).sqrt()  # 0, and its gradient 0 · ∞
+
+    trainer = Trainer(DualEncoder(TINY), Recipe(), 1, loss=loss)
+    before = {name: p.detach().clone() for name, p in trainer.parameters.items()}
+    with pytest.raises(TrainingError, match="step 1: the gradient's norm is nan"):
+        trainer.step(next(same_batch()))
+    for name, parameter in trainer.parameters.items():
+        assert torch.equal(parameter, before[name]), name
+        assert torch.equal(trainer.average[name], before[name]), name

@@ -73,3 +73,11 @@ def test_a_pictures_own_text(model: Model, pictures: list[Path]) -> None:
     order = (-model.similarity(pictures, texts)).argsort(1)
     assert figures.recall_at_10 == np.mean([i in row[:10] for i, row in enumerate(order)])
     assert 0 < figures.recall_at_10 < 1
+
+
+def test_texts_are_measured_where_labels_were_trained_on(model: Model, pictures: list[Path]) -> None:
+    texts = [f"text {i} {word}" for i, word in enumerate("abcdefghijklmn")]
+    pairs = [Pair(place=text, picture=p, text=text) for p, text in zip(pictures, texts, strict=True)]
+    of_texts = measure(embedder(model), data(pairs, labels=()), model.logit_scale)
+    assert measure(embedder(model), data(pairs, labels=LABELS), model.logit_scale) == of_texts
+    assert of_texts.recall_at_10 is not None

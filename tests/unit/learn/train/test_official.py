@@ -48,6 +48,7 @@ def changed(tmp_path: Path, change: Callable[[dict], object]) -> Path:
         (lambda c: c["AUG"]["TORCHVISION_AUG"].update(GREY=1), "AUG.TORCHVISION_AUG.GREY"),
         (lambda c: c["AUG"]["TORCHVISION_AUG"].update(HFLIP=0.5), "HFLIP is 0.5"),
         (lambda c: c["AUG"].update(MIXUP_PROB=1.0), "MIXUP_PROB"),
+        (lambda c: c["AUG"].update(RATIO=[1.0]), "[1.0] is not a range"),
         (lambda c: c["LOSS"].update(LOSS="CE"), "LOSS.LOSS is 'CE'"),
         (lambda c: c.update(OPTIMIZER="SGD"), "OPTIMIZER is 'SGD'"),
         (lambda c: c["LR_SCHEDULER_PARAMS"].update(sched="step"), "sched is 'step'"),

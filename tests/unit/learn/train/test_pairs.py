@@ -39,6 +39,7 @@ def test_a_folder_for_each_label(tmp_path: Path) -> None:
     draw(tmp_path / "b" / "deep" / "1.png")
     draw(tmp_path / "a" / "2.png")
     (tmp_path / "a" / ".hidden").write_text("")
+    draw(tmp_path / "a" / ".ipynb_checkpoints" / "1.png")
     pairs, problems = read_source(FolderSource(folder=tmp_path))
     assert not problems
     assert [(pair.labels, Path(pair.place).name) for pair in pairs] == [(("a",), "2.png"), (("b",), "1.png")]
@@ -158,3 +159,24 @@ def test_all_pictures_that_do_not_open_are_told(tmp_path: Path, workers: int) ->
     ] * 3
     assert len(caught.value.problems) == 3
     assert not (tmp_path / "o").exists()
+
+
+def test_a_picture_is_the_same_however_it_is_spelt(tmp_path: Path) -> None:
+    draw(tmp_path / "0.png")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.png").symlink_to(tmp_path / "0.png")
+    (tmp_path / "t.csv").write_text("path,label\n0.png,mass\n")
+    (tmp_path / "v.csv").write_text("path,label\nsub/../0.png,mass\nlink.png,mass\n")
+    train, val = (ManifestSource(manifest=tmp_path / name) for name in ("t.csv", "v.csv"))
+    with pytest.raises(TrainingError) as caught:
+        read_data(TrainConfig(output=tmp_path / "o", train=train, validation=val))
+    assert ["same picture is also trained on" in problem for problem in caught.value.problems] == [True, True]
+
+
+def test_a_table_that_goes_away_is_an_error_of_its_picture(tmp_path: Path) -> None:
+    source = write_tables(tmp_path, ["k1\tAAAA"], [f"k1\t{text('a')}"])
+    (pair,), problems = read_source(source)
+    assert not problems
+    source.images.unlink()
+    with pytest.raises(ImageError, match=r"images.tsv, line 1: cannot be read"):
+        next(pair.frames("auto"))

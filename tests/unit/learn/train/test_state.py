@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
-from dualsight.errors import TrainingError
+from dualsight.errors import CorruptFile, OutputError, TrainingError
+from dualsight.learn.train import state
 from dualsight.learn.train.distributed import Processes
 from dualsight.learn.train.loop import Batch, Trainer
 from dualsight.learn.train.recipe import Recipe
 from dualsight.learn.train.state import has_state, load_state, save_state
-from dualsight.model.config import DaViTConfig, DualConfig, TextConfig
 from dualsight.model.dual import DualEncoder
+from tiny_models import TINY
 
-TINY = DualConfig(
-    image=DaViTConfig(widths=(8,), depths=(2,), heads=(2,), groups=(2,), patch_size=(4,), patch_stride=(4,),
-                      patch_padding=(0,), patch_prenorm=(False,), window=4, drop_path_rate=0.5),
-    text=TextConfig(width=8, heads=2, layers=1, vocabulary=16, context_length=4, autoregressive=False),
-    projection=8,
-    image_size=(16, 16),
-)  # fmt: skip
+DEEP = replace(TINY, image=replace(TINY.image, depths=(2,), drop_path_rate=0.5))
 ALONE = Processes(rank=0, count=1, device=torch.device("cpu"))
 RUN = {"seed": "1"}
 
@@ -37,7 +35,7 @@ def batches(start: int) -> Iterator[Batch]:
 
 def begin(recipe: Recipe) -> Trainer:
     torch.manual_seed(0)
-    return Trainer(DualEncoder(TINY), recipe, 8, seed=3)
+    return Trainer(DualEncoder(DEEP), recipe, 8, seed=3)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -79,3 +77,39 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
     save_state(tmp_path, trainer, {"seed": "1", "recipe": "a", "data": "x"}, ALONE)
     with pytest.raises(TrainingError, match="of another run: data, seed changed since"):
         load_state(tmp_path, begin(Recipe()), {"seed": "2", "recipe": "a", "data": "y"})
+
+
+def saved(folder: Path) -> Path:
+    trainer = begin(Recipe())
+    trainer.step(next(batches(0)))
+    save_state(folder, trainer, RUN, ALONE)
+    return folder / "step-00000001"
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(state, "save_file", full)
+    with pytest.raises(OutputError, match=r"cannot be written .*No space left"):
+        saved(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ['{"step": 1, "ru', "{}", "[]", '{"step": null, "run": {}}'])
+def test_facts_that_were_cut_off_are_told(tmp_path: Path, content: str) -> None:
+    (saved(tmp_path) / "state.json").write_text(content)
+    with pytest.raises(CorruptFile, match=r"state\.json: damaged"):
+        load_state(tmp_path, begin(Recipe()), RUN)
+
+
+def test_a_tensor_that_is_missing_is_told_before_anything_is_taken(tmp_path: Path) -> None:
+    file = saved(tmp_path) / "tensors.safetensors"
+    tensors = load_file(file)
+    del tensors["average.logit_scale"]
+    save_file(tensors, file)
+    trainer = begin(Recipe())
+    before = {name: p.detach().clone() for name, p in trainer.parameters.items()}
+    with pytest.raises(CorruptFile, match=r"has no average\.logit_scale"):
+        load_state(tmp_path, trainer, RUN)
+    assert all(torch.equal(p, before[name]) for name, p in trainer.parameters.items())

@@ -8,16 +8,8 @@ import torch
 from dualsight.errors import ConfigError
 from dualsight.learn.train.config import Lora
 from dualsight.learn.train.trainable import choose, merge
-from dualsight.model.config import DaViTConfig, DualConfig, TextConfig
 from dualsight.model.dual import DualEncoder
-
-TINY = DualConfig(
-    image=DaViTConfig(widths=(8,), depths=(1,), heads=(2,), groups=(2,), patch_size=(4,), patch_stride=(4,),
-                      patch_padding=(0,), patch_prenorm=(False,), window=4),
-    text=TextConfig(width=8, heads=2, layers=1, vocabulary=16, context_length=4, autoregressive=False),
-    projection=8,
-    image_size=(16, 16),
-)  # fmt: skip
+from tiny_models import TINY
 
 
 def trained(model: DualEncoder) -> set[str]:
@@ -58,6 +50,7 @@ def test_lora_trains_its_own_matrices_and_merges_into_the_model() -> None:
     [
         (("image_encodr.*",), None, "'image_encodr.*' names no parameter"),
         (("*",), None, "nothing is left to train"),
+        (("*",), Lora(), "every layer that it names is frozen"),
         ((), Lora(layers=("qvk",)), "no linear layer is called 'qvk'"),
     ],
 )
