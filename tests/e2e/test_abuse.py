@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from dualsight.interface.http.keys import add_key, as_text, new_key, read_hashes
+from dualsight.interface.http.key_file import add_key, new_key, read_hashes
 from request_files import b64, picture_png
 from server_process import Server, request, serving, status_of, talk
 
@@ -32,10 +32,14 @@ class Keys:
         self.begin()
 
     def begin(self) -> None:
-        self.file.write_text(as_text(add_key({}, "ward7", self.old)))
+        self._hold("ward7", self.old)
 
     def replace(self) -> None:
-        self.file.write_text(as_text(add_key({}, "ward8", self.new)))
+        self._hold("ward8", self.new)
+
+    def _hold(self, name: str, key: str) -> None:
+        self.file.unlink(missing_ok=True)
+        self.file.write_text(add_key(self.file, name, key))
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import dualsight
-from dualsight.interface.http.keys import add_key, as_text, new_key
+from dualsight.interface.http.key_file import add_key, new_key
 from server_process import Server, serving
 
 pytestmark = pytest.mark.e2e
@@ -39,7 +39,7 @@ def key() -> str:
 @pytest.fixture(scope="module")
 def server(key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     keys = tmp_path_factory.mktemp("keys") / "keys.txt"
-    keys.write_text(as_text(add_key({}, "tests", key)))
+    keys.write_text(add_key(keys, "tests", key))
     with serving("--keys", keys) as running:
         yield running
 

@@ -20,7 +20,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 import dualsight
-from dualsight.interface.http.keys import add_key, as_text, new_key
+from dualsight.interface.http.key_file import add_key, new_key
 from dualsight.learn.adapt import Adapter, LinearProbe, save_adapter
 from dualsight.learn.adapt.thresholds import Thresholds
 
@@ -203,7 +203,7 @@ def test_over_http_the_answers_are_the_same_and_strangers_are_refused(model: dua
 def test_with_a_key_file_only_keys_get_in(tmp_path: Path) -> None:
     key = new_key()
     file = tmp_path / "keys"
-    file.write_text(as_text(add_key({}, "ward7", key)))
+    file.write_text(add_key(file, "ward7", key))
     with serving("--keys", file, "--allowed-host", "gpu.example") as url:
         for authorization in (None, "Bearer wrong", f"Basic {key}", key):
             headers = {**HEADERS, **({} if authorization is None else {"Authorization": authorization})}

@@ -16,14 +16,14 @@ pytestmark = pytest.mark.e2e
 SAMPLES = Path(__file__).parents[2] / "samples/real"
 
 # A picture, label or filter that is text by the schema may still be none: 422. Another model's name is not there: 404.
-# A limit is a limit: 413. That a row has as many cells as there are columns, that something is looked for, and that one
-# picture is explained, in a form or not, is nothing that JSON Schema can say; nor how long a vector is.
+# A limit is a limit: 413. That a row has as many cells as there are columns, that something is looked for or compared,
+# and that one picture is explained, in a form or not, is nothing that JSON Schema can say; nor how long a vector is.
 CONFIG = """
 [checks.positive_data_acceptance]
 expected-statuses = [200, 404, 413, 415, 422]
 
 [[operations]]
-include-path-regex = "^/(score|v1/search|v1/explain|v1/embeddings)$"
+include-path-regex = "^/(score|v1/similarity|v1/search|v1/explain|v1/embeddings)$"
 [operations.checks.positive_data_acceptance]
 expected-statuses = [200, 400, 404, 413, 415, 422]
 """

@@ -109,10 +109,11 @@ adapt predict one.png --adapter {}
 train {}
 index info --db {}
 search {} --text a
-search-evaluate {} --label a
+search-evaluate {} --label-column a
 quantize {} -o q
 quantize demo -o q --calibrate {}
 classify one.png --labels-file {}
+index add --texts {} --db made.db
 classify one.png --labels a,b --thresholds {}
 classify one.png --labels a,b --model {}
 serve --keys {} --port 0
@@ -151,7 +152,16 @@ def test_a_folder_in_place_of_the_result(command: str) -> None:
     assert "empty" in told(command.format("empty"))
 
 
-@pytest.mark.parametrize("command", ["phantom -o {}", "demo -o {}", "quantize demo -o {}", "index add one.png --db {}"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "phantom -o {}",
+        "demo -o {}",
+        "quantize demo -o {}",
+        "index add one.png --db {}",
+        "evaluate many/table.csv -o {} --model nowhere",
+    ],
+)
 def test_a_file_in_place_of_the_results_folder(command: str) -> None:
     assert "text.txt" in told(command.format("text.txt"))
 
@@ -169,7 +179,7 @@ def test_a_file_in_place_of_the_results_folder(command: str) -> None:
         ("evaluate many/table.csv -o report --method adapter", "--adapter"),
         ("adapt train many/table.csv --kind linear -o a.safetensors", "only the split train"),
         ("adapt train text.txt --kind linear -o a.safetensors", "no column `path`"),
-        ("search-evaluate empty --label finding", "no index"),
+        ("search-evaluate empty --label-column finding", "no index"),
     ],
 )
 def test_wrong_labels(command: str, said: str) -> None:

@@ -10,11 +10,12 @@ import typer
 
 from dualsight.interface.cli.deidentify import Deidentify, hide_results, read_key_if
 from dualsight.interface.cli.exits import FAILURE
-from dualsight.interface.cli.manifest_vectors import embed_shown
+from dualsight.interface.cli.manifest_vectors import vectors_of
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
     Images,
+    LabelColumn,
     ModelName,
     Mpp,
     Per,
@@ -37,15 +38,9 @@ from dualsight.interface.cli.stderr import show_line, waiting
 from dualsight.interface.cli.whole_file import check_place
 
 if TYPE_CHECKING:
-    from dualsight.image.reading import Reading
     from dualsight.learn.adapt.train import Estimate, Trained
-    from dualsight.learn.embedded import EmbeddedManifest
-    from dualsight.learn.manifest import Manifest
-    from dualsight.task.model import Model
 
-commands = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="A small classifier on embeddings, learnt from labelled pictures."
-)
+commands = typer.Typer(no_args_is_help=True, help="A small classifier on embeddings, learnt from labelled pictures.")
 
 
 @commands.command("train")
@@ -63,7 +58,7 @@ def train(
         typer.Option(help="logistic regression, k nearest neighbours, one hidden layer, or Tip-Adapter"),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="a .safetensors")],
-    label_column: Annotated[str, typer.Option(metavar="COLUMN", help="the column of labels")] = "label",
+    label_column: LabelColumn = "label",
     embeddings: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="vectors that `dualsight embed MANIFEST.csv -o FILE` wrote: embed nothing"),
@@ -93,12 +88,15 @@ def train(
     check_place(output)
     reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
 
+    from dualsight.errors import ManifestError
     from dualsight.learn.adapt import save_adapter, train_adapter
     from dualsight.learn.manifest import read_manifest
 
     examples = read_manifest(manifest, label_column=label_column)
     encoder = open_model(model)
-    embedded = _embed(encoder, examples, embeddings, reading)
+    embedded = vectors_of(encoder, embeddings, reading)(examples)
+    if not len(embedded.vectors):
+        raise ManifestError(f"{manifest}: none of its {len(embedded.failed)} pictures can be used")
     with waiting("learning"):
         trained = train_adapter(encoder, embedded, kind, seed=seed, templates=template or ("{label}",))
     save_adapter(trained.adapter, output)
@@ -107,20 +105,6 @@ def train(
     show_line(f"the adapter is in {output}")
     if embedded.failed:
         raise typer.Exit(FAILURE)
-
-
-def _embed(model: Model, manifest: Manifest, vectors: Path | None, reading: Reading) -> EmbeddedManifest:
-    """The manifest's vectors, from a file or made now; pictures that fail are told by name."""
-    from dualsight.errors import ManifestError
-    from dualsight.learn.embedded import match
-    from dualsight.learn.vector_file import read_vectors
-
-    if vectors is not None:
-        return match(manifest, read_vectors(vectors), fingerprint=model.fingerprint)
-    embedded = embed_shown(model, manifest, reading)
-    if not len(embedded.vectors):
-        raise ManifestError(f"{manifest.path}: none of its {len(embedded.failed)} pictures can be used")
-    return embedded
 
 
 def _describe(trained: Trained) -> Iterator[str]:

@@ -31,6 +31,7 @@ from dualsight.interface.cli.options import (
     find_images,
     narrow_sources,
     open_model,
+    read_lines,
     read_reading,
 )
 
@@ -132,13 +133,7 @@ def read_labels(labels: str | None, file: Path | None) -> list[str]:
 
 
 def _labels_in(file: Path) -> list[str]:
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise typer.BadParameter(f"{file} cannot be read ({error.strerror})", param_hint="--labels-file") from None
-    except UnicodeDecodeError:
-        raise typer.BadParameter(f"{file} is no text in UTF-8", param_hint="--labels-file") from None
-    names = [line.strip() for line in lines if line.strip()]
+    names = read_lines(file, "--labels-file")
     if not names:
         raise typer.BadParameter(f"{file} has no label in it", param_hint="--labels-file")
     return names

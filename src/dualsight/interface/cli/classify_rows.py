@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from dualsight.interface.cli.exits import FAILURE
-from dualsight.interface.cli.result_row import COLUMNS, describe_origin
+from dualsight.interface.cli.result_row import COLUMNS, describe_origin, model_origin
 from dualsight.interface.cli.stderr import show_error, show_progress
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Failed
@@ -38,20 +38,22 @@ class Rows(Protocol):
 
 
 def show_rows(results: Iterable[Classification | Failed], rows: Rows, what: str, *, total: int | None) -> None:
-    """Prints results as they come; each failure also on stderr.
+    """Prints results as they come; each failure also on stderr. What an error ends is a whole document all the same.
 
     Raises typer.Exit where one has failed, or where there was none.
     """
     done = failed = 0
-    for item in show_progress(results, what, total=total, beside_output=True):
-        if isinstance(item, Failed):
-            failed += 1
-            show_error(str(item.error), item.error.hint)
-            rows.fail(item)
-        else:
-            done += 1
-            rows.add(item)
-    rows.close()
+    try:
+        for item in show_progress(results, what, total=total, beside_output=True):
+            if isinstance(item, Failed):
+                failed += 1
+                show_error(str(item.error), item.error.hint)
+                rows.fail(item)
+            else:
+                done += 1
+                rows.add(item)
+    finally:
+        rows.close()
     if not done and not failed:
         show_error("no pictures found")
     if failed or not done:
@@ -101,7 +103,7 @@ class JsonRows:
         self.top = top
         self.thresholds = thresholds
         self.any = False
-        head = {"model": model.name, "notice": model.notice, "engine": model.engine.name, "multilabel": multilabel}
+        head = {**model_origin(model), "engine": model.engine.name, "multilabel": multilabel}
         sys.stdout.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "results": [')
 
     def add(self, result: Classification) -> None:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dualsight.errors import OutputError
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import ModelName, open_model
 from dualsight.interface.cli.stderr import show_error, show_line, show_progress, waiting
-from dualsight.interface.cli.whole_file import whole_file
+from dualsight.interface.cli.whole_file import make_folder, whole_file
 
 if TYPE_CHECKING:
     from dualsight.interface.cli.demo_cases import Answer, Case
@@ -37,10 +36,7 @@ def demo(
     Example:
       dualsight demo
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{output}: no folder can be made here ({error.strerror})") from error
+    make_folder(output)
     encoder = open_model(model)
     with waiting("drawing phantoms"):
         from dualsight.interface.cli import demo_cases

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dualsight.interface.cli.exits import FAILURE
-from dualsight.interface.cli.manifest_vectors import embed_shown
+from dualsight.interface.cli.manifest_vectors import vectors_of
 from dualsight.interface.cli.options import (
+    LabelColumn,
     ModelName,
     Mpp,
     PlaneName,
@@ -23,14 +23,10 @@ from dualsight.interface.cli.options import (
     read_reading,
 )
 from dualsight.interface.cli.stderr import show_line, waiting
-from dualsight.interface.cli.whole_file import check_place, whole_file
+from dualsight.interface.cli.whole_file import check_folder, make_folder, whole_file
 
 if TYPE_CHECKING:
-    from dualsight.image.reading import Reading
-    from dualsight.learn.embedded import EmbeddedManifest
     from dualsight.learn.evaluate.report import Evaluation, MethodName
-    from dualsight.learn.manifest import Manifest
-    from dualsight.task.model import Model
 
 
 def evaluate(
@@ -69,7 +65,7 @@ def evaluate(
     caption_column: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="texts that retrieval asks with", show_default=False)
     ] = None,
-    label_column: Annotated[str, typer.Option(metavar="COLUMN", help="the column of labels")] = "label",
+    label_column: LabelColumn = "label",
     embeddings: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="vectors that `dualsight embed MANIFEST.csv -o FILE` wrote: embed nothing"),
@@ -94,7 +90,7 @@ def evaluate(
     if ("adapter" in methods) != (adapter is not None):
         raise typer.BadParameter("--method adapter and --adapter FILE go together", param_hint="--adapter")
     reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
-    check_place(output / "report.html" if output.is_dir() else output)
+    check_folder(output)
     with waiting("reading the table"):
         from dualsight.learn.adapt import load_adapter
         from dualsight.learn.evaluate.evaluation import evaluate as measure
@@ -112,7 +108,7 @@ def evaluate(
         examples = read_manifest(manifest, label_column=label_column)
         learnt = None if adapter is None else (adapter.name, load_adapter(adapter))
     encoder = open_model(model)
-    embed = _embedder(encoder, embeddings, reading)
+    embed = vectors_of(encoder, embeddings, reading)
     date = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     found = measure(encoder, examples, plan, embed=embed, date=date, adapter=learnt)
     _write(found, output)
@@ -131,22 +127,11 @@ def _read_methods(names: list[str] | None) -> tuple[MethodName, ...]:
     return tuple(known[name] for name in names or ("zero-shot",))
 
 
-def _embedder(model: Model, vectors: Path | None, reading: Reading) -> Callable[[Manifest], EmbeddedManifest]:
-    """What gives a table its vectors, from a file or made now; pictures that fail are told by name."""
-    from dualsight.learn.embedded import match
-    from dualsight.learn.vector_file import read_vectors
-
-    if vectors is not None:
-        stored = read_vectors(vectors)
-        return lambda manifest: match(manifest, stored, fingerprint=model.fingerprint)
-    return lambda manifest: embed_shown(model, manifest, reading)
-
-
 def _write(found: Evaluation, folder: Path) -> None:
     """Raises OutputError."""
     from dualsight.interface.evaluation_page.write import html_page
 
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     files = {"report.html": html_page(found), "report.json": found.to_json()}
     if found.thresholds is not None:
         files["thresholds.json"] = found.thresholds.to_json()

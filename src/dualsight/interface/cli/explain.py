@@ -22,9 +22,10 @@ from dualsight.interface.cli.options import (
     open_model,
     read_reading,
 )
+from dualsight.interface.cli.result_row import model_origin
 from dualsight.interface.cli.stderr import show_line, waiting
 from dualsight.interface.cli.whole_file import check_place
-from dualsight.interface.explained import hottest, map_row
+from dualsight.interface.explained import MethodName, hottest, map_row
 
 if TYPE_CHECKING:
     from dualsight.task.explain.explain import Explanation, Target
@@ -48,8 +49,8 @@ def explain(
         typer.Option(metavar="TEXT", help="a prompt with {label} in it; several are averaged"),
     ] = None,
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="multi-scale, token-shares, grad-cam, occlusion or rise")
-    ] = ("multi-scale"),
+        MethodName, typer.Option(help="how it is found out; docs/explain.md compares them")
+    ] = "multi-scale",
     stage: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="whose tokens grad-cam explains, from 1; 3 without it")
     ] = None,
@@ -94,19 +95,21 @@ def explain(
     reading = read_reading(window, square_pixels, plane, None, tile_px, mpp)
     key = read_key_if(deidentify)
 
-    from dualsight.interface.cli.explain_files import check_output, write_explanations
-    from dualsight.task.explain.explain import METHODS, explain_frame
+    from dualsight.interface.cli.explain_files import check_frame, check_output, write_explanations
+    from dualsight.task.explain.explain import METHODS, explain_frame, picture_target
     from dualsight.task.explain.grad_cam import GradCam
 
     if output is not None:
         check_output(output)
-    if method not in METHODS:
-        raise typer.BadParameter(f"no method {method!r}: one of {', '.join(METHODS)}", param_hint="--method")
     with hide_errors(key):
         item = only_item(image, key)
-        chosen = pick_frame(item, reading, frame)
+        chosen = pick_frame(item, reading, frame, key)
+        if output is not None:
+            check_frame(output, chosen)
         encoder = open_model(model)
-        targets = _targets(encoder, names, against, template, text or [], like, key)
+        targets = _targets(encoder, names, against, template, text or [])
+        if like is not None:
+            targets.append(picture_target(encoder, like, label=f"like {hide_name(str(like), key)}", reading=reading))
         with waiting(f"explaining by {method}"):
             by = METHODS[method] if stage is None else GradCam(stage=stage)
             explanations = [explain_frame(encoder, chosen, target, method=by) for target in targets]
@@ -127,11 +130,9 @@ def _targets(
     against: str | None,
     templates: list[str] | None,
     texts: list[str],
-    like: Path | None,
-    key: bytes | None,
 ) -> list[Target]:
-    """What the maps are about: labels, each against `against` or else against the others, then texts and a picture."""
-    from dualsight.task.explain.explain import label_target, picture_target
+    """What the maps are about: labels, each against `against` or else against the others, then texts."""
+    from dualsight.task.explain.explain import label_target
     from dualsight.text.prompts import PLAIN, check_labels
 
     if labels:
@@ -145,18 +146,14 @@ def _targets(
         )
         for label in labels
     ]
-    targets += [label_target(model, text) for text in texts]
-    if like is not None:
-        targets.append(picture_target(model, like, label=f"like {hide_name(str(like), key)}"))
-    return targets
+    return targets + [label_target(model, text) for text in texts]
 
 
 def _document(explanations: list[Explanation], model: Model, source: str) -> dict[str, Any]:
     """What `json.dumps` takes: how the maps came about, and of each its statistics."""
     frame = explanations[0].frame
     return {
-        "model": model.name,
-        "notice": model.notice,
+        **model_origin(model),
         "engine": model.engine.name,
         "source": source,
         "frame_index": frame.frame_index,

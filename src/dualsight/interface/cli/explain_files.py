@@ -14,6 +14,7 @@ import typer
 
 from dualsight.image.dicom.file import open_dicom
 from dualsight.image.dicom.secondary_capture import secondary_capture
+from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
 from dualsight.image.reading import Plane, Reading
 from dualsight.image.source import Item
@@ -33,13 +34,24 @@ def check_output(output: Path) -> None:
         raise typer.BadParameter(message, param_hint="--output")
 
 
+def check_frame(output: Path, frame: Frame) -> None:
+    """Raises BadParameter for a .dcm of what is no DICOM, and a .nii of what is no volume."""
+    match output.suffix.lower():
+        case ".nii" | ".gz" if frame.meta.format not in VOLUMES:
+            message = "the picture is no volume file, so there are no voxels that a .nii could lie on"
+        case ".dcm" if frame.meta.format != "DICOM":
+            message = "the picture is no DICOM, so there is no study that a .dcm could belong to"
+        case _:
+            return
+    raise typer.BadParameter(message, param_hint="--output")
+
+
 def write_explanations(
     explanations: Sequence[Explanation], output: Path, item: Item, reading: Reading, key: bytes | None
 ) -> None:
-    """All maps of one frame of `item`, opened by `reading`, into one file. key: of `--deidentify`.
+    """All maps of one frame of `item`, opened by `reading`, into one file that `check_frame` lets pass.
 
-    Raises BadParameter for a .dcm of what is no DICOM and a .nii of what is no volume, OutputError where the file
-    cannot be written.
+    key: of `--deidentify`. Raises OutputError where the file cannot be written.
     """
     match output.suffix.lower():
         case ".png":
@@ -87,9 +99,6 @@ def _write_nifti(explanations: Sequence[Explanation], output: Path, item: Item, 
     from dualsight.image.volume.nifti import encode_nifti
 
     frame = explanations[0].frame
-    if frame.meta.format not in VOLUMES:
-        message = "the picture is no volume file, so there are no voxels that a .nii could lie on"
-        raise typer.BadParameter(message, param_hint="--output")
     volume = next(decode_volumes(item.load(), item.name, reading))  # others are later in time, on the same voxels
     plane = cast(Plane, frame.meta.view)
     maps = [volume.with_slice(explanation.map, plane, frame.frame_index) for explanation in explanations]
@@ -99,9 +108,6 @@ def _write_nifti(explanations: Sequence[Explanation], output: Path, item: Item, 
 
 
 def _write_dicom(explanations: Sequence[Explanation], output: Path, item: Item, key: bytes | None) -> None:
-    if explanations[0].frame.meta.format != "DICOM":
-        message = "the picture is no DICOM, so there is no study that a .dcm could belong to"
-        raise typer.BadParameter(message, param_hint="--output")
     with open_dicom(unzipped(item.load(), item.name, Limits()), item.name, Limits()) as original:
         made = secondary_capture(
             draw_overlay(explanations),

@@ -11,7 +11,7 @@ from dualsight.interface.cli.stderr import show_line, waiting
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint's folder, a hub id, or demo")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint's folder or file, a hub id, or demo")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="a new folder for the files")],
     format: Annotated[Literal["onnx", "openvino"], typer.Option(help="whose files")] = "onnx",
 ) -> None:

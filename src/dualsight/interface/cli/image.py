@@ -12,7 +12,7 @@ import typer
 
 from dualsight import __version__
 from dualsight.errors import ImageError
-from dualsight.interface.cli.deidentify import Deidentify, hide_errors, hide_info, read_key_if
+from dualsight.interface.cli.deidentify import Deidentify, hide_errors, hide_info, hide_name, read_key_if
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     AsJson,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 LABEL_WIDTH = 18
 
-commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What is in a file, and how it is shown.")
+commands = typer.Typer(no_args_is_help=True, help="What is in a file, and how it is shown.")
 
 
 @commands.command()
@@ -182,23 +182,27 @@ def only_item(image: str, key: bytes | None = None) -> Item:
     items = find_images([image], key)
     item = next(items, None)
     if item is None:
-        raise typer.BadParameter(f"no picture in {image}", param_hint="IMAGE")
+        raise typer.BadParameter(f"no picture in {hide_name(image, key)}", param_hint="IMAGE")
     if next(items, None) is not None:
-        raise typer.BadParameter(f"{image} holds several files: name one", param_hint="IMAGE")
+        raise typer.BadParameter(f"{hide_name(image, key)} holds several files: name one", param_hint="IMAGE")
     return item
 
 
-def pick_frame(item: Item, reading: Reading, number: int | None) -> Frame:
-    """The frame of that number, or the middle one. Raises BadParameter where there is none, ImageError."""
+def pick_frame(item: Item, reading: Reading, number: int | None, key: bytes | None = None) -> Frame:
+    """The frame of that number, or the middle one. Raises BadParameter where there is none, ImageError.
+
+    key: of `--deidentify`.
+    """
+    name = hide_name(item.name, key)
     last = None
     for last in item.frames(reading):
         wanted = last.n_frames // 2 if number is None else number
         if wanted >= last.n_frames:
-            message = f"{item.name} has {last.n_frames:,} frames, from 0 to {last.n_frames - 1}"
+            message = f"{name} has {last.n_frames:,} frames, from 0 to {last.n_frames - 1}"
             raise typer.BadParameter(message, param_hint="--frame")
         if last.frame_index >= wanted:
             return last
-    raise typer.BadParameter(f"{item.name} has no such frame", param_hint="--frame")
+    raise typer.BadParameter(f"{name} has no such frame", param_hint="--frame")
 
 
 def _as_seen(frame: Frame, model: str) -> NDArray[np.uint8]:

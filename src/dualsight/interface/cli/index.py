@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dualsight.interface.cli.index_add import add
-from dualsight.interface.cli.options import AsCsv, AsJson, Cosine, Db, check_one_of
+from dualsight.interface.cli.options import AsCsv, AsJson, Cosine, Db, Where, check_one_of
 from dualsight.interface.cli.stderr import show_line, show_progress, waiting
 from dualsight.interface.cli.whole_file import check_place, whole_file
 
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 commands = typer.Typer(
     help="An archive's vectors in a folder: add to it, look after it, see it as a map.",
     no_args_is_help=True,
-    rich_markup_mode=None,
 )
-
-Where = Annotated[str, typer.Option(metavar="FILTER", help="only rows such as \"modality = 'CT' and age > 60\"")]
-
 
 commands.command()(add)
 
@@ -43,7 +39,7 @@ def info(db: Db, as_json: AsJson = False) -> None:
     found = _open(db).info()
     if as_json:
         origin = {"model": found.about.model, "fingerprint": found.about.fingerprint}
-        counts = {"rows": found.n_rows, "kinds": found.kinds, "dimensions": found.about.dimensions}
+        counts = {"n_rows": found.n_rows, "kinds": found.kinds, "dimensions": found.about.dimensions}
         state = {"version": found.version, "bytes": found.n_bytes, "approximate": found.is_approximate}
         names = {"user_columns": found.user_columns, "deidentified": found.about.key_check is not None}
         typer.echo(json.dumps({**origin, **counts, **state, **names}, ensure_ascii=False))
@@ -174,7 +170,8 @@ def duplicates(
     index = _open(db)
     with waiting("comparing"):
         pairs = sorted(index.duplicates(cosine=cosine, where=where), key=lambda pair: -pair.cosine)
-    head: dict[str, Value] = {"model": index.about.model, "n_rows": len(index), "n_pairs": len(pairs)}
+    origin: dict[str, Value] = {"model": index.about.model, "fingerprint": index.about.fingerprint}
+    head = {**origin, "n_rows": len(index), "n_pairs": len(pairs)}
     rows = [(pair.cosine, _place(pair.first), _place(pair.second)) for pair in pairs]
     show_table(head, ("cosine", "first", "second"), rows, as_json=as_json, as_csv=as_csv)
 

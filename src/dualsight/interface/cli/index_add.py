@@ -22,6 +22,7 @@ from dualsight.interface.cli.options import (
     TilePx,
     WindowName,
     open_model,
+    read_lines,
     read_reading,
 )
 from dualsight.interface.cli.stderr import show_error, show_line, show_progress
@@ -95,7 +96,7 @@ def add(
         raise typer.BadParameter("only a Ray cluster has an address: --engine ray", param_hint="--address")
     reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
     key = read_key_if(deidentify)
-    lines = _lines(texts) if texts is not None else []
+    lines = read_lines(texts, "--texts") if texts is not None else []
 
     from dualsight.store.index import Index
     from dualsight.store.ray.cluster import Cluster
@@ -139,10 +140,3 @@ def _show(event: Event) -> None:
             show_error(str(event.error), event.error.hint)
         case _:  # what was added, or there before, is only counted
             pass
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise typer.BadParameter(f"{path} is no text in UTF-8", param_hint="--texts") from None

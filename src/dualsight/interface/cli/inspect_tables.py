@@ -150,7 +150,7 @@ def _weights(weights: tuple[WeightRow, ...]) -> Table:
 
 
 def _image_walk(walk: ImageWalk) -> Iterable[RenderableType]:
-    frame = f", frame {walk.frame_index + 1} of {walk.n_frames}" if walk.n_frames > 1 else ""
+    frame = f", frame {walk.frame_index} of {walk.n_frames}, counted from 0" if walk.n_frames > 1 else ""
     yield Text(f"Picture {walk.source}{frame}", style="bold")
     table = _statistics_table()
     table.add_row("as shown", by(walk.shown.shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from dualsight.interface.cli.stderr import show_line
 if TYPE_CHECKING:
     from dualsight.learn.adapt import Adapter
 
+PORT = 8001
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")  # as a Host header has them
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
@@ -29,12 +31,17 @@ def mcp(
         typer.Option(metavar="NAME=FILE", help="an adapter for the tool adapter_classify; may be repeated"),
     ] = None,
     index: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="DB", help="an index for the tool search_images; of its pictures those below a root open"),
     ] = None,
     http: Annotated[bool, typer.Option("--http", help="streamable HTTP at /mcp, instead of stdin and stdout")] = False,
-    host: Annotated[str, typer.Option(help="with --http: the address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="with --http; 0 for any that is free")] = 8001,
+    host: Annotated[
+        str | None, typer.Option(help="with --http: the address to listen on", show_default=LOOPBACK[0])
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="with --http; 0 for any that is free", show_default=str(PORT)),
+    ] = None,
     keys: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="with --http: who may ask; needed beyond this machine"),
@@ -55,7 +62,10 @@ def mcp(
       dualsight mcp --root ~/pictures
     """
     share_cores()
-    names = _check_http(http, host, keys, allowed_host or [])
+    if not http:
+        _check_stdio({"--host": host, "--port": port, "--keys": keys, "--allowed-host": allowed_host or None})
+    host = LOOPBACK[0] if host is None else host
+    names = _names_of(host, keys, allowed_host or []) if http else []
     files = _name_files(adapter or [])
     try:
         from dualsight.interface.mcp.server import build_server, serve_http
@@ -79,7 +89,7 @@ def mcp(
     if not roots.folders:
         show_line("no folder may be read: give --root FOLDER")
     if http:
-        serve_http(server, host=host, port=port, keys=keys, names=names)
+        serve_http(server, host=host, port=PORT if port is None else port, keys=keys, names=names)
     else:
         server.run("stdio")
 
@@ -103,12 +113,15 @@ def _load_heads(files: dict[str, Path]) -> dict[str, Adapter]:
     return {name: load_adapter(file) for name, file in files.items()}
 
 
-def _check_http(http: bool, host: str, keys: Path | None, allowed: list[str]) -> list[str]:
-    """The names under which requests may come. Raises BadParameter for what would let strangers in."""
-    if not http:
-        if keys is not None or allowed:
-            raise typer.BadParameter("only with --http", param_hint="--keys" if keys is not None else "--allowed-host")
-        return []
+def _check_stdio(of_http: Mapping[str, object]) -> None:
+    """Raises BadParameter for an option that only HTTP has."""
+    for name, value in of_http.items():
+        if value is not None:
+            raise typer.BadParameter("only with --http", param_hint=name)
+
+
+def _names_of(host: str, keys: Path | None, allowed: list[str]) -> list[str]:
+    """The names under which requests may come by HTTP. Raises BadParameter for what would let strangers in."""
     if host in LOOPBACK:
         return [*LOOPBACK_NAMES, *allowed]
     if keys is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -33,7 +34,7 @@ Engine = Annotated[
     typer.Option(help="who computes; auto: the quickest of those installed, measured once on this machine"),
 ]
 Precision = Annotated[
-    Literal["exact", "fast", "float32", "bfloat16", "int8"] | None,
+    Literal["exact", "fast", "float32", "bfloat16", "float16", "int8"] | None,
     typer.Option(
         help="exact: float32, within 1e-5 everywhere; fast: whatever is quickest here; without it exact, and int8 for "
         "a quantised checkpoint",
@@ -85,6 +86,8 @@ Db = Annotated[
     str, typer.Option("--db", metavar="DIR", help="the folder that the index is in, or s3://BUCKET/… or gs://BUCKET/…")
 ]
 Cosine = Annotated[float, typer.Option(min=-1, max=1, help="how alike two pictures must be, up to 1")]
+LabelColumn = Annotated[str, typer.Option("--label-column", metavar="COLUMN", help="the column of labels")]
+Where = Annotated[str, typer.Option(metavar="FILTER", help="only rows such as \"modality = 'CT' and age > 60\"")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="a table with a header on stdout")]
 
@@ -92,7 +95,7 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="a table with a header on std
 def open_model(
     where: str,
     engine: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto",
-    precision: Literal["exact", "fast", "float32", "bfloat16", "int8"] | None = None,
+    precision: Literal["exact", "fast", "float32", "bfloat16", "float16", "int8"] | None = None,
     device: str = "cpu",
 ) -> Model:
     """The model, after saying on stderr what its users must know."""
@@ -184,9 +187,21 @@ def _window(text: str) -> Window:
         names = ", ".join(("auto", "dicom", *CT_WINDOWS))
         message = f"{text!r} is neither a window's name nor CENTRE,WIDTH; names are {names}"
         raise typer.BadParameter(message, param_hint="--window") from None
-    if not width > 0:
-        raise typer.BadParameter(f"a width of {width:g} shows nothing", param_hint="--window")
+    if not (math.isfinite(centre) and 1 <= width < math.inf):
+        message = f"{text!r} shows nothing: a number, and a width of at least 1"
+        raise typer.BadParameter(message, param_hint="--window")
     return centre, width
+
+
+def read_lines(file: Path, option: str) -> list[str]:
+    """The lines of a text file, without blank ones and blanks around them. Raises BadParameter for what is none."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read ({error.strerror})", param_hint=option) from None
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"{file} is no text in UTF-8", param_hint=option) from None
+    return [line.strip() for line in lines if line.strip()]
 
 
 def check_one_of(as_json: bool, as_csv: bool) -> None:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dualsight.errors import OutputError
 from dualsight.interface.cli.stderr import show_line, show_progress
-from dualsight.interface.cli.whole_file import whole_file
+from dualsight.interface.cli.whole_file import make_folder, whole_file
 
 if TYPE_CHECKING:
     from dualsight.learn.phantom.base import Modality
@@ -41,10 +40,7 @@ def phantom(
 
     chosen = choose(MODALITIES, modality or ())
     drawn = draw_many(HELD_OUT + seed * PATIENTS_A_SEED, n, size=size, modalities=chosen)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{output}: no folder can be made here ({error.strerror})") from error
+    make_folder(output)
     write_phantoms(show_progress(drawn, "drawing", total=n), output)
     show_line(f"{n:,} phantoms and captions.csv are in {output}")
 

@@ -23,6 +23,7 @@ from dualsight.interface.cli.options import (
     open_model,
     read_reading,
 )
+from dualsight.interface.cli.result_row import model_origin
 from dualsight.interface.cli.stderr import show_error, show_progress
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(
     no_args_is_help=True,
-    rich_markup_mode=None,
     help="Pictures that do not belong, that are there twice, or of unknown making.",
 )
 
@@ -87,8 +87,7 @@ def outliers(
     names, vectors = seen.by(per)
     scores = detector.score(vectors).tolist()
     head: dict[str, Value] = {
-        "model": encoder.name,
-        "notice": encoder.notice,
+        **model_origin(encoder),
         "method": method,
         "n_reference": detector.n_reference,
         "threshold": detector.threshold,
@@ -126,8 +125,7 @@ def duplicates(
     names = [result.source for result in seen.results]
     pairs = sorted(near_duplicates(seen.vectors, cosine=cosine), key=lambda pair: -pair.cosine)
     head: dict[str, Value] = {
-        "model": encoder.name,
-        "notice": encoder.notice,
+        **model_origin(encoder),
         "n_images": len(names),
         "n_pairs": len(pairs),
     }
@@ -176,8 +174,7 @@ def exam(
     answers = predict_parameters(known.vectors, parameters, seen.vectors, neighbours=neighbours, share=share)
     names = list(answers[0])
     head: dict[str, Value] = {
-        "model": encoder.name,
-        "notice": encoder.notice,
+        **model_origin(encoder),
         "n_reference": len(known.results),
         "share": share,
     }

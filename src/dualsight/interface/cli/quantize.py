@@ -23,7 +23,7 @@ FEWEST = 8
 
 
 def quantize(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint's folder, a hub id, or demo")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint's folder or file, a hub id, or demo")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="a new folder for the checkpoint")],
     calibrate: Annotated[
         list[str] | None,

@@ -13,9 +13,11 @@ import typer
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
+    LabelColumn,
     ModelName,
     PlaneName,
     StepMm,
+    Where,
     WindowName,
     check_one_of,
     open_model,
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 IndexFolder = Annotated[
     str, typer.Argument(metavar="DB", help="the folder of an index, s3://BUCKET/… or gs://BUCKET/…", show_default=False)
 ]
-SHOWN = ("modality", "body_part", "view", "frame_index", "kind")
 
 
 def search(
@@ -49,13 +50,11 @@ def search(
     volume: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="a volume, compared with volumes; may be repeated")
     ] = None,
-    unlike: Annotated[list[str] | None, typer.Option("--not", metavar="TEXT", help="what hits should not be")] = None,
+    unlike: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="what hits should not be")] = None,
     text_weight: Annotated[float, typer.Option(min=0, help="of the texts beside pictures")] = 1.0,
     image_weight: Annotated[float, typer.Option(min=0, help="of the pictures beside texts")] = 1.0,
-    not_weight: Annotated[float, typer.Option("--not-weight", min=0, help="of what hits should not be")] = 0.5,
-    where: Annotated[
-        str, typer.Option(metavar="FILTER", help="only rows such as \"modality = 'CT' and age > 60\"")
-    ] = "",
+    unlike_weight: Annotated[float, typer.Option(min=0, help="of what hits should not be")] = 0.5,
+    where: Where = "",
     k: Annotated[int, typer.Option("-k", min=1, max=10_000, help="how many hits")] = 10,
     per: Annotated[
         str | None,
@@ -96,7 +95,7 @@ def search(
         unlike=tuple(unlike or ()),
         text_weight=text_weight,
         image_weight=image_weight,
-        unlike_weight=not_weight,
+        unlike_weight=unlike_weight,
         reading=reading,
     )
     index = Index.open(db)
@@ -106,7 +105,7 @@ def search(
     hits = index.search(query=query, where=where, k=k, per=per, rerank=rerank, exact=exact)
     if as_json:
         origin = {"model": about.model, "fingerprint": about.fingerprint, "notice": encoder.notice}
-        state = {"rows": hits.n_rows, "exact": hits.is_exact}
+        state = {"n_rows": hits.n_rows, "exact": hits.is_exact}
         typer.echo(json.dumps({**origin, **state, "results": hits.to_arrow().to_pylist()}, ensure_ascii=False))
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -121,7 +120,7 @@ def search(
 
 def search_evaluate(
     db: IndexFolder,
-    label: Annotated[str, typer.Option(metavar="COLUMN", help="the column that says what a picture shows")],
+    label_column: LabelColumn = "label",
     apart: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="hits are of another value than the query, such as its patient"),
@@ -137,15 +136,15 @@ def search_evaluate(
 
     \b
     Example:
-      dualsight search-evaluate archive.db --label finding --apart patient
+      dualsight search-evaluate archive.db --label-column finding --apart patient
     """
     from dualsight.store.index import Index
 
     index = Index.open(db)
     features = None if adapter is None else _features(adapter, index)
     with waiting("searching"):
-        found = index.evaluate(label, n_queries=queries, apart=apart)
-        adapted = index.evaluate(label, n_queries=queries, apart=apart, features=features) if features else None
+        found = index.evaluate(label_column, n_queries=queries, apart=apart)
+        adapted = index.evaluate(label_column, n_queries=queries, apart=apart, features=features) if features else None
     if as_json:
         precisions = {f"precision@{k}": value for k, value in zip(found.ks, found.precisions, strict=True)}
         counts = {"queries": found.n_queries, "labels": found.n_labels, "chance": found.chance}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dualsight.interface.cli.cores import share_cores
+from dualsight.interface.cli.need import need_page, need_server
 from dualsight.interface.cli.options import Device, Engine, ModelName, Precision
-from dualsight.interface.cli.ui import need_page
 
 commands = typer.Typer(no_args_is_help=True, help="Keys of `dualsight serve`: names and hashes in a file.")
 
@@ -36,7 +35,7 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="PEM")] = None,
     ui: Annotated[bool, typer.Option("--ui", help="with the page of `dualsight ui`, at /ui")] = False,
     index: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--index", metavar="DB", help="what /v1/search and the page search; the page shows its pictures"),
     ] = None,
 ) -> None:
@@ -54,13 +53,13 @@ def serve(
     from dualsight.engine.processor import n_cores
     from dualsight.interface.http.app import Settings
     from dualsight.interface.http.keys import is_loopback
-    from dualsight.interface.http.limits import ServerLimits
+    from dualsight.interface.http.limits import ServerLimits, room_for
     from dualsight.interface.http.run import Place, check
     from dualsight.interface.http.run import serve as serve_until_ended
 
     limits = ServerLimits(
         body_bytes=max_body_mb << 20,
-        bodies_bytes=max(512, 4 * max_body_mb) << 20,
+        bodies_bytes=room_for(max_body_mb << 20),
         images=max_images,
         queued_images=max_queue,
         deadline_s=deadline_s,
@@ -91,13 +90,12 @@ def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file:
     Example:
       dualsight keys add ward7 --file keys.txt
     """
-    need_server()
     from dualsight.interface.cli.whole_file import check_place
-    from dualsight.interface.http.keys import add_key, new_key, read_hashes
+    from dualsight.interface.http.key_file import add_key, new_key
 
     check_place(file)
     key = new_key()
-    _write(file, add_key(read_hashes(file) if file.exists() else {}, name, key))
+    _write(file, add_key(file, name, key))
     typer.echo(key)
 
 
@@ -109,14 +107,9 @@ def remove(name: Annotated[str, typer.Argument(help="whose key ends")], file: Ke
     Example:
       dualsight keys remove ward7 --file keys.txt
     """
-    need_server()
-    from dualsight.errors import ConfigError
-    from dualsight.interface.http.keys import read_hashes
+    from dualsight.interface.http.key_file import remove_key
 
-    hashes = read_hashes(file)
-    if name not in hashes:
-        raise ConfigError(f"{file}: no key {name}", hint="`dualsight keys list` shows the names")
-    _write(file, {other: hashed for other, hashed in hashes.items() if other != name})
+    _write(file, remove_key(file, name))
 
 
 @commands.command("list")
@@ -127,27 +120,14 @@ def show(file: KeyFileOption) -> None:
     Example:
       dualsight keys list --file keys.txt
     """
-    need_server()
-    from dualsight.interface.http.keys import read_hashes
+    from dualsight.interface.http.key_file import read_hashes
 
     for name in read_hashes(file):
         typer.echo(name)
 
 
-def _write(file: Path, hashes: dict[str, str]) -> None:
+def _write(file: Path, text: str) -> None:
     from dualsight.interface.cli.whole_file import whole_file
-    from dualsight.interface.http.keys import as_text
 
     with whole_file(file) as out:
-        out.write(as_text(hashes).encode())
-
-
-def need_server() -> None:
-    """Raises MissingExtra where the server's libraries are not installed."""
-    try:
-        for library in ("fastapi", "prometheus_client", "python_multipart", "uvicorn"):
-            import_module(library)
-    except ImportError as error:
-        from dualsight.errors import MissingExtra
-
-        raise MissingExtra(f"the server needs {error.name}", hint="pip install 'dualsight[serve]'") from None
+        out.write(text.encode())

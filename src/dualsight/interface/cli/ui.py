@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dualsight.interface.cli.cores import share_cores
+from dualsight.interface.cli.need import need_page
 from dualsight.interface.cli.options import Device, Engine, ModelName, Precision
 from dualsight.interface.cli.stderr import show_line
 
@@ -16,7 +15,7 @@ from dualsight.interface.cli.stderr import show_line
 def ui(
     model: ModelName = "demo",
     index: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--index", metavar="DB", help="what the page searches; who sees the page sees its pictures"),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
@@ -37,10 +36,10 @@ def ui(
     share_cores()
     need_page()
     from dualsight.interface.http.app import Settings
-    from dualsight.interface.http.limits import ServerLimits
+    from dualsight.interface.http.limits import ServerLimits, room_for
     from dualsight.interface.http.run import Place, check, serve
 
-    limits = ServerLimits(body_bytes=max_file_mb << 20, bodies_bytes=max(512, 4 * max_file_mb) << 20)
+    limits = ServerLimits(body_bytes=max_file_mb << 20, bodies_bytes=room_for(max_file_mb << 20))
     settings = Settings(
         model=model, engine=engine, precision=precision, device=device, page=True, index=index, limits=limits
     )
@@ -49,14 +48,3 @@ def ui(
     if port:
         show_line(f"the page: http://{place.host}:{port}/ui (Ctrl-C ends it)")
     serve(place, settings)
-
-
-def need_page() -> None:
-    """Raises MissingExtra where the page's libraries are not installed."""
-    try:
-        for library in ("fastapi", "gradio", "prometheus_client", "uvicorn"):
-            import_module(library)
-    except ImportError as error:
-        from dualsight.errors import MissingExtra
-
-        raise MissingExtra(f"the page needs {error.name}", hint="pip install 'dualsight[ui]'") from None

@@ -34,6 +34,21 @@ def whole_file(path: Path) -> Generator[IO[bytes], None, None]:
         unfinished.discard(part)
 
 
+def check_folder(path: Path) -> None:
+    """Raises OutputError where no folder can be made: before the work, not after it."""
+    there = next((place for place in (path, *path.parents) if place.exists()), None)
+    if there is not None and not there.is_dir():
+        raise OutputError(f"{there}: is a file, and results go into a folder", hint="name another place")
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder for results, and those above it, unless they are there. Raises OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: no folder can be made here ({error.strerror})") from error
+
+
 def check_place(path: Path) -> None:
     """Raises OutputError where no file can lie: before the work, not after it."""
     if not path.parent.is_dir():

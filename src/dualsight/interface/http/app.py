@@ -22,7 +22,8 @@ from dualsight.interface.http import azure, explain, health, lion_ai, openai, ow
 from dualsight.interface.http.asked import ItemFailed
 from dualsight.interface.http.body import BodyReader
 from dualsight.interface.http.errors import refusal, refusal_of, status_of
-from dualsight.interface.http.keys import KeyCheck, KeyFile
+from dualsight.interface.http.key_file import KeyFile
+from dualsight.interface.http.keys import KeyCheck
 from dualsight.interface.http.limits import ServerLimits
 from dualsight.interface.http.logs import RequestLog
 from dualsight.interface.http.maps import Maps
@@ -60,7 +61,7 @@ class Settings:
     local_only: bool = True  # answers only to a Host that means this machine
     cores: int | None = None  # that each worker computes with; None: all
     page: bool = False  # with the page at /ui
-    index: Path | None = None  # that /v1/search and the page search
+    index: str | Path | None = None  # that /v1/search and the page search; an address is a str: a Path loses a slash
     limits: ServerLimits = field(default_factory=ServerLimits)
 
 
@@ -112,7 +113,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(ItemFailed, _refuse_item)
     app.add_exception_handler(RequestValidationError, _refuse_fields)
     app.add_exception_handler(HTTPException, _refuse_route)
-    app.add_exception_handler(Exception, _admit_mistake)
     return app
 
 
@@ -170,8 +170,3 @@ async def _refuse_route(request: Request, error: Exception) -> JSONResponse:
     response = refusal_of(error.status_code, code, str(error.detail), request.url.path, {"hint": ""})
     response.headers.update(error.headers or {})
     return response
-
-
-async def _admit_mistake(request: Request, error: Exception) -> JSONResponse:
-    """A mistake of ours: the log has it, the client does not need it."""
-    return refusal_of(500, "internal_error", "internal error", request.url.path, {"hint": "the server's log says more"})

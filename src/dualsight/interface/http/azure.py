@@ -6,6 +6,7 @@ started with an adapter: one list a row, of {"label", "score"} by falling score
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -77,6 +78,9 @@ routes = APIRouter(tags=["Azure"])
 async def score(body: ScoreRequest, request: Request, service: TheService, client: TheClient) -> Answer:
     """Embeddings of each row's picture and text; with an adapter, its labels by falling score."""
     images = body.input_data.column("image")
+    adapter: Adapter | None = request.app.state.adapter
+    if adapter is not None:
+        _check_pictures(body.input_data, images)
     params = body.params or Params()
     standard = Standardisation(
         size=params.image_standardization_image_size,
@@ -84,9 +88,8 @@ async def score(body: ScoreRequest, request: Request, service: TheService, clien
     )
     embedded = all_good(await service.embed_images(images, client=client, standard=standard))
     vectors = {item.index: item.vector for item in embedded}
-    adapter: Adapter | None = request.app.state.adapter
     if adapter is not None:
-        return Answer(_scores(body.input_data, vectors, adapter))
+        return Answer(await service.run("adapt", partial(_scores, vectors, adapter), client=client))
     return Answer(await _features(body.input_data, vectors, service, client))
 
 
@@ -106,11 +109,15 @@ async def _features(table: Table, vectors: dict[int, Any], service: Service, cli
     return answers
 
 
-def _scores(table: Table, vectors: dict[int, Any], adapter: Adapter) -> list[list[dict[str, Any]]]:
-    """A row's labels by falling score. Raises MalformedRequest for a row without a picture."""
+def _check_pictures(table: Table, images: dict[int, str]) -> None:
+    """Raises MalformedRequest for a row without a picture, before those of others cost anything."""
     for row in range(len(table.data)):
-        if row not in vectors:
+        if row not in images:
             raise MalformedRequest(f"row {row} has no image, and this server classifies images")
+
+
+def _scores(vectors: dict[int, Any], adapter: Adapter) -> list[list[dict[str, Any]]]:
+    """A row's labels by falling score."""
     if not vectors:
         return []
     probabilities = adapter.predict_proba(np.stack([vectors[row] for row in sorted(vectors)]))

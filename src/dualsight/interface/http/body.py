@@ -29,8 +29,8 @@ from dualsight.interface.http.limits import ServerLimits
 from dualsight.interface.http.metrics import Metrics
 
 _LINGER_S = 2.0  # that a refused body is still taken and thrown away, for its sender to read the answer
-_JSON = "application/json"
-_FORM = "multipart/form-data"
+JSON = "application/json"
+FORM = "multipart/form-data"
 
 
 class ClientLeft(Exception):
@@ -75,7 +75,7 @@ class BodyReader:
         """The whole body, fit to be parsed."""
         started = time.monotonic()
         body = await self._read(receive)
-        if not headers.get("content-type", "").startswith(_FORM):
+        if content_type(headers) != FORM:
             _check_json(body, self._limits)
         self._metrics.stage_seconds.labels("receive").observe(time.monotonic() - started)
         return body
@@ -97,11 +97,15 @@ class BodyReader:
         raise ClientLeft
 
 
+def content_type(headers: Headers) -> str:
+    """The media type without its parameters, in small letters; empty where none is said."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _check_head(headers: Headers, limits: ServerLimits) -> int:
     """How many bytes the body may have. Raises for what need not be read to be refused."""
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind and kind not in (_JSON, _FORM):
-        raise UnsupportedBody("this content type is not taken", hint=f"send {_JSON} or {_FORM}")
+    if content_type(headers) not in ("", JSON, FORM):
+        raise UnsupportedBody("this content type is not taken", hint=f"send {JSON} or {FORM}")
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedBody("compressed bodies are not taken", hint="send it without content-encoding")
     if "content-length" not in headers:

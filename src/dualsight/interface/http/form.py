@@ -20,13 +20,12 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from dualsight.errors import MalformedRequest, UnsupportedBody
+from dualsight.interface.http.body import FORM, JSON, content_type
 from dualsight.interface.http.limits import ServerLimits
 from dualsight.interface.http.pictures import Picture
 
 M = TypeVar("M", bound=BaseModel)
 
-_JSON = "application/json"
-_FORM = "multipart/form-data"
 _IMAGES = "images"
 
 
@@ -41,15 +40,14 @@ async def read_request(request: Request, kind: type[M], limits: ServerLimits) ->
 
     Raises RequestValidationError for fields that do not fit, MalformedRequest for no form, UnsupportedBody.
     """
-    match request.headers.get("content-type", "").partition(";")[0].strip().lower():
-        case "application/json":
-            asked = _valid(kind, await request.body())
-            return asked, getattr(asked, _IMAGES, None) or []
-        case "multipart/form-data":
-            fields, files = await _parse_form(request, limits)
-            return _valid(kind, json.dumps(_typed(fields, kind))), files
-        case _:
-            raise UnsupportedBody("this content type is not taken", hint=f"send {_JSON} or {_FORM}")
+    sent = content_type(request.headers)
+    if sent == JSON:
+        asked = _valid(kind, await request.body())
+        return asked, getattr(asked, _IMAGES, None) or []
+    if sent == FORM:
+        fields, files = await _parse_form(request, limits)
+        return _valid(kind, json.dumps(_typed(fields, kind))), files
+    raise UnsupportedBody("this content type is not taken", hint=f"send {JSON} or {FORM}")
 
 
 def openapi_body(kind: type[BaseModel]) -> dict[str, Any]:
@@ -62,7 +60,7 @@ def openapi_body(kind: type[BaseModel]) -> dict[str, Any]:
         if _is_list(field.annotation)
     }
     form = {**schema, "properties": {**schema["properties"], **lists, _IMAGES: files}}
-    content = {_JSON: {"schema": schema}, _FORM: {"schema": form}}
+    content = {JSON: {"schema": schema}, FORM: {"schema": form}}
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -93,6 +91,8 @@ async def _parse_form(request: Request, limits: ServerLimits) -> tuple[list[tupl
         form = await parser.parse()
     except MultiPartException as error:
         raise MalformedRequest(f"no form: {error.message}") from None
+    except ValueError:  # Python knows codecs that decode nothing, and names that are none
+        raise MalformedRequest("no form: its charset cannot be used", hint="leave the charset out: UTF-8") from None
     try:
         fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         uploads = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dualsight.errors import ConfigError, RequestTooLarge
 from dualsight.image.limits import Limits as ImageLimits
+from dualsight.text.prompts import PLACEHOLDER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +40,8 @@ class ServerLimits:
             )
         if self.body_bytes > self.bodies_bytes:
             raise ConfigError(f"a body of {self.body_bytes:,} bytes does not fit into {self.bodies_bytes:,} for all")
-        if not self.deadline_s > 0:
-            raise ConfigError(f"a deadline of {self.deadline_s:g} s leaves no time")
+        if not 0 < self.deadline_s < math.inf:
+            raise ConfigError(f"{self.deadline_s:g} s is no deadline", hint="a number of seconds above 0, such as 60")
 
     @property
     def image(self) -> ImageLimits:
@@ -68,6 +70,18 @@ class ServerLimits:
         """Raises RequestTooLarge for more texts than a request may have, or one that is too long."""
         _check(len(texts), self.texts, "texts")
         _check(max(map(len, texts), default=0), self.text_characters, "characters of a text")
+
+    def check_prompts(self, labels: Sequence[str], templates: Sequence[str]) -> None:
+        """The same for every label in every template, before any is filled in: a small request may mean millions."""
+        _check(len(labels) * len(templates), self.texts, "prompts")
+        grows_by = max(map(len, labels), default=0) - len(PLACEHOLDER)
+        longest = max((len(text) + text.count(PLACEHOLDER) * grows_by for text in templates), default=0)
+        _check(longest, self.text_characters, "characters of a prompt")
+
+
+def room_for(body_bytes: int) -> int:
+    """`bodies_bytes` where one body may be so large: several of them fit."""
+    return max(512 << 20, 4 * body_bytes)
 
 
 def _check(n: int, limit: int, what: str) -> None:

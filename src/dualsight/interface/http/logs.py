@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dualsight.interface.http.errors import refusal_of
 from dualsight.interface.http.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -55,7 +57,10 @@ class JsonLine(logging.Formatter):
 
 
 class RequestLog:
-    """Gives a request its id, its answer the security headers, and the log its line."""
+    """Gives a request its id, its answer the security headers, and the log its line.
+
+    A mistake of ours is answered here, and not further out, where its answer would have neither.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -83,6 +88,10 @@ class RequestLog:
         started = time.monotonic()
         try:
             await self._app(scope, receive, send_with_head)
+        except Exception:
+            if status == 0:
+                await _admit_mistake(scope)(scope, receive, send_with_head)
+            raise  # to whoever logs it
         finally:
             self._note(scope, request_id, status, time.monotonic() - started)
 
@@ -98,6 +107,11 @@ class RequestLog:
             "client": scope.get("state", {}).get("client"),
         }
         _log.info("left" if status == 0 else "answered", extra={"fields": fields})
+
+
+def _admit_mistake(scope: Scope) -> JSONResponse:
+    """The log has what it was; the client does not need it."""
+    return refusal_of(500, "internal_error", "internal error", scope["path"], {"hint": "the server's log says more"})
 
 
 def _route(scope: Scope) -> str:

@@ -66,7 +66,7 @@ class Maps:
         Raises TextError for labels that cannot be meant; RequestTooLarge or QueueFull for the request as a whole.
         """
         check_labels(labels)
-        self._limits.check_texts([*labels, *templates, against or ""])
+        self._limits.check_prompts([*labels, *(() if against is None else (against,))], templates)
         self._limits.check_maps(len(labels), frame.pixels.shape[0] * frame.pixels.shape[1])
         explanations: list[Explanation] = []
         gauge = self._metrics.in_hand.labels("map")
@@ -93,8 +93,8 @@ class Maps:
                 raise NobodyWaits
 
         model = Model(self._model.checkpoint, _Checked(self._model.engine, check))
-        target = label_target(self._model, wanted.label, against=wanted.against, templates=wanted.templates)
         with _CheckedTorch(check):
+            target = label_target(self._model, wanted.label, against=wanted.against, templates=wanted.templates)
             return [explain_frame(model, wanted.frame, target, method=wanted.method)]
 
     def _count(self, batch: Batch) -> None:

@@ -28,7 +28,7 @@ class Metrics:
         self.stage_seconds = Histogram(
             "dualsight_stage_seconds",
             "receive: a body; decode: a picture; wait: an item in the queue; encode: a batch; explain: a map; "
-            "search: an index; draw: an overlay",
+            "search: an index; draw: an overlay; adapt: an adapter's labels",
             ("stage",),
             buckets=_SECONDS,
             registry=registry,

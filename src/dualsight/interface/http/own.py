@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
 from dualsight import __version__
+from dualsight.errors import MalformedRequest
 from dualsight.interface.http.answer import Answer
 from dualsight.interface.http.asked import ItemFailed, Refusal, Strict, TheClient, TheService, all_good, refusals
 from dualsight.interface.http.errors import item_error
@@ -139,6 +140,8 @@ async def classify(request: Request, service: TheService, client: TheClient) -> 
 async def similarity(request: Request, service: TheService, client: TheClient) -> Answer:
     """Cosines of pictures and texts, or among either. A bad picture fails the request: a matrix has no holes."""
     asked, pictures = await read_request(request, SimilarityRequest, service.limits)
+    if not pictures and not asked.texts:
+        raise MalformedRequest("nothing to compare", hint="give images, texts or both")
     window = read_window(asked.window)
     columns = await service.embed_texts(asked.texts or [], client=client)
     items = all_good(await service.embed_images(dict(enumerate(pictures)), client=client, window=window))

@@ -31,7 +31,7 @@ class Arguments(BaseModel):
 
     model: str = "demo"
     adapter: Path | None = None
-    index: Path | None = None
+    index: str | None = None
     keys: Path | None = None
     insecure: bool = False
     replicas: int = Field(1, ge=1)

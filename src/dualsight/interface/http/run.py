@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import ssl
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ from dualsight.image.quiet import be_quiet
 from dualsight.interface.http import logs
 from dualsight.interface.http.app import Settings, create_app, load_all, open_index
 from dualsight.interface.http.connection import Connection
-from dualsight.interface.http.keys import KeyFile, is_loopback
+from dualsight.interface.http.key_file import KeyFile
+from dualsight.interface.http.keys import is_loopback
 from dualsight.interface.http.metrics import SHARED_FOLDER
 
 DRAIN_S = 10  # beyond the deadline, for answers to be sent
@@ -56,15 +58,27 @@ def check(place: Place, settings: Settings, *, insecure: bool) -> None:
         )
     if (place.tls_cert is None) != (place.tls_key is None):
         raise ConfigError("TLS needs both a certificate and a key", hint="--tls-cert FILE --tls-key FILE")
-    for file in filter(None, (place.tls_cert, place.tls_key)):
-        if not file.is_file():
-            raise ConfigError(f"{file}: no such file", hint="both are PEM files")
+    if place.tls_cert is not None and place.tls_key is not None:
+        _check_tls(place.tls_cert, place.tls_key)
     if settings.keys is not None:
         KeyFile(settings.keys)
     if settings.page and place.workers > 1:
         raise ConfigError("the page needs one worker: a visitor's requests must meet", hint="leave --workers out")
     model, _ = load_all(settings)
     open_index(settings, model)
+
+
+def _check_tls(cert: Path, key: Path) -> None:
+    """Raises ConfigError unless these are a certificate and its key."""
+    for file in (cert, key):
+        if not file.is_file():
+            raise ConfigError(f"{file}: no such file", hint="both are PEM files")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except ssl.SSLError:
+        raise ConfigError(f"{cert} and {key} are no certificate and its key", hint="both are PEM files") from None
+    except OSError as error:
+        raise ConfigError(f"{cert} and {key}: cannot be read ({error.strerror})", hint="both are PEM files") from None
 
 
 def serve(place: Place, settings: Settings) -> None:

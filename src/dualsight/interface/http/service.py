@@ -141,7 +141,7 @@ class Service:
     ) -> list[Classification | Failed]:
         """What `Model.classify` gives for these pictures. Raises as `embed_images` and `embed_texts` do."""
         self.limits.check_labels(len(labels))
-        self.limits.check_texts([prompt for prompts in fill(templates, labels) for prompt in prompts])
+        self.limits.check_prompts(labels, templates)
         embedded: list[Embedded | Failed]
         vectors: Vector
         embedded, vectors = await _together(

@@ -20,7 +20,8 @@ from starlette.applications import Starlette
 from dualsight import __version__
 from dualsight.errors import ConfigError, DualsightError
 from dualsight.interface.http.connection import Connection
-from dualsight.interface.http.keys import KeyCheck, KeyFile
+from dualsight.interface.http.key_file import KeyFile
+from dualsight.interface.http.keys import KeyCheck
 
 CONNECTIONS = 64
 GRACE_S = 10  # for calls in hand, once it is told to stop

@@ -14,7 +14,7 @@ LONGEST = 720  # pixels of the picture as it is shown; beyond that a page grows 
 def picture_section(walk: ImageWalk, table: ImageTable) -> str:
     """What the file shows, and what is left of it for the encoder."""
     height, width = walk.shown.shape[:2]
-    frame = f" This is frame {walk.frame_index + 1} of {walk.n_frames}." if walk.n_frames > 1 else ""
+    frame = f" This is frame {walk.frame_index} of {walk.n_frames}, counted from 0." if walk.n_frames > 1 else ""
     name = words(walk.source)
     shown = (
         f"<figure>{picture(walk.shown, f'The picture {walk.source} as it is shown', kind='photo', longest=LONGEST)}"

@@ -63,6 +63,7 @@ def test_json_says_what_python_says(run, weights: Path, adapter: Path, manifest:
     pictures = [manifest.with_name("00.png"), manifest.with_name("01.png")]
     result = run("adapt", "predict", *pictures, "--adapter", adapter, "--model", weights, "--json")
     assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["fingerprint"] == dualsight.load(weights).fingerprint
     rows = json.loads(result.stdout)["results"]
     expected = load_adapter(adapter).predict(dualsight.load(weights), pictures)
     for row, prediction in zip(rows, expected, strict=True):

@@ -4,12 +4,16 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import dualsight
 from dualsight.checkpoint.layout import DEMO_MARK
+from dualsight.errors import ConfigError
+from dualsight.interface.cli.classify_rows import JsonRows, show_rows
+from dualsight.task.classify import Classification
 from series_files import write_series
 
 LABELS = ["pneumonia", "no finding", "pleural effusion"]
@@ -26,10 +30,24 @@ def test_json_says_what_python_says(ask, weights: Path, picture: Path, other: Pa
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
     expected = dualsight.load(weights).classify([picture, other], LABELS)
-    assert document["model"] == weights.name
+    assert document["model"] == weights.name and document["fingerprint"] == dualsight.load(weights).fingerprint
     assert [row["source"] for row in document["results"]] == [str(picture), str(other)]
     assert [row["probabilities"] for row in document["results"]] == [answer.as_dict() for answer in expected]
     assert list(document["results"][0]["probabilities"]) == list(expected[0].labels)
+
+
+def test_what_an_error_ends_is_a_whole_document(
+    weights: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = dualsight.load(weights)
+
+    def stream() -> Iterator[Classification]:
+        yield from model.classify(picture, LABELS)
+        raise ConfigError("the rest is gone")
+
+    with pytest.raises(ConfigError):
+        show_rows(stream(), JsonRows(model, False, None), "classifying", total=None)
+    assert len(json.loads(capsys.readouterr().out)["results"]) == 1
 
 
 def test_templates_and_multilabel_reach_the_model(ask, weights: Path, picture: Path) -> None:

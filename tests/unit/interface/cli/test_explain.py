@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from PIL import Image
 
+import dualsight
 from dicom_files import PATIENT, dicom_bytes
 
 KEY = {"DUALSIGHT_DEIDENTIFY_KEY": "sixteen bytes and more"}
@@ -29,6 +30,7 @@ def test_overlay_and_json(run, weights: Path, picture: Path, tmp_path: Path) -> 
     assert result.exit_code == 0, result.stderr
     said = json.loads(result.stdout)
     assert (said["source"], said["height"], said["width"]) == (str(picture), 40, 50)
+    assert said["fingerprint"] == dualsight.load(weights).fingerprint
     assert [(m["label"], m["against"]) for m in said["maps"]] == [("a", ["b"]), ("b", ["a"])]
     assert said["maps"][0]["similarity"] == pytest.approx(-said["maps"][1]["similarity"], abs=1e-6)
     with Image.open(out) as sheet:
@@ -83,6 +85,13 @@ def test_like_another_picture(run, weights: Path, picture: Path, other: Path) ->
     assert f"like {other}" in result.stdout
 
 
+def test_the_other_picture_is_read_as_the_first_is(run, weights: Path, slice_: Path, picture: Path) -> None:
+    words = ("explain", picture, "--like", slice_, "--model", weights, "--method", "grad-cam", "--json")
+    documents = [json.loads(run(*words, "--window", window).stdout) for window in ("0,10", "800,10")]
+    first, second = (document["maps"][0]["similarity"] for document in documents)
+    assert first != pytest.approx(second, abs=1e-5)
+
+
 def test_secondary_capture(run, weights: Path, slice_: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.dcm"
     result = run("explain", slice_, "--labels", "a,b", "--model", weights, "-o", out)
@@ -127,13 +136,29 @@ def test_deidentified(run, weights: Path, slice_: Path, tmp_path: Path, monkeypa
             assert text.encode() not in out.read_bytes()
 
 
+def test_a_wrong_command_line_names_no_patient(
+    run, weights: Path, slice_: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*next(iter(KEY.items())))
+    folder = slice_.parent / "Doe_and_others"
+    folder.mkdir()
+    result = run("explain", slice_, "--labels", "a", "--frame", "7", "--deidentify", "--model", weights)
+    assert result.exit_code == 2 and "has 1 frames" in result.stderr and "Doe" not in result.stderr
+    result = run("explain", folder, "--labels", "a", "--deidentify", "--model", weights)
+    assert result.exit_code == 2 and "no picture in" in result.stderr and "Doe" not in result.stderr
+    for name in ("a.dcm", "b.dcm"):
+        (folder / name).write_bytes(slice_.read_bytes())
+    result = run("explain", folder, "--labels", "a", "--deidentify", "--model", weights)
+    assert result.exit_code == 2 and "several files" in result.stderr and "Doe" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ((), "give what to explain"),
         (("--labels", "a,,b"), "blank label"),
         (("--text", "a", "--against", "b"), "only --labels are explained against"),
-        (("--labels", "a", "--method", "magic"), "no method"),
+        (("--labels", "a", "--method", "magic"), "'magic' is not one of"),
         (("--labels", "a", "--stage", "2"), "only --method grad-cam"),
         (("--labels", "a", "-o", "out.jpg"), "ends in none of"),
         (("--labels", "a", "--frame", "7"), "has 1 frames"),
@@ -169,10 +194,14 @@ def test_on_the_voxels_of_a_volume(run, weights: Path, tmp_path: Path) -> None:
     assert result.exit_code == 2 and "no volume file" in " ".join(result.stderr.replace("│", " ").split())
 
 
-def test_no_study_for_a_png(run, weights: Path, picture: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.dcm"
-    result = run("explain", picture, "--labels", "a", "--model", weights, "-o", out)
-    assert result.exit_code == 2 and "no study" in result.stderr and not out.exists()
+@pytest.mark.parametrize(
+    ("name", "said"), [("out.dcm", "no study"), ("out.nii", "no volume"), ("out.nii.gz", "no volume")]
+)
+def test_what_a_png_cannot_become_is_told_before_the_model_is_loaded(
+    run, picture: Path, tmp_path: Path, name: str, said: str
+) -> None:
+    result = run("explain", picture, "--labels", "a", "--model", "nowhere", "-o", tmp_path / name)
+    assert result.exit_code == 2 and said in result.stderr and not (tmp_path / name).exists()
 
 
 def test_errors_of_pictures_and_labels(run, weights: Path, broken: Path, picture: Path, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from dualsight.errors import ConfigError, NoSuchPreset, OutputError
 from dualsight.interface.cli.inspect import inspect
 from golden import Golden
 
+CINE = Path(__file__).parents[3] / "data" / "images" / "pydicom" / "SC_rgb_rle_2frame.dcm"
+
 app = typer.Typer()
 app.command()(inspect)
 
@@ -82,6 +84,14 @@ def test_walks_are_shown(recipe_folder: Callable[[str], Path], picture: Path) ->
     for words in ("stage 4, after blocks", "first component", "5 (pooled)", "read as “x - ray chest”", "cosine"):
         assert words in shown
     assert "▓" in shown
+
+
+def test_frames_count_from_0_as_everywhere(recipe_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    page = tmp_path / "walk.html"
+    words = (recipe_folder("davit"), "--image", CINE)
+    index = json.loads(_run(*words, "--json"))["image"]["frame_index"]
+    assert f", frame {index} of 2, counted from 0" in " ".join(_run(*words, "--html", page).split())
+    assert f"This is frame {index} of 2, counted from 0." in page.read_text(encoding="utf-8")
 
 
 def test_html_is_written(recipe_folder: Callable[[str], Path], picture: Path, tmp_path: Path) -> None:

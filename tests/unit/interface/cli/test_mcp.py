@@ -8,7 +8,7 @@ import pytest
 
 from dualsight.errors import ConfigError
 from dualsight.interface.cli import mcp as command
-from dualsight.interface.http.keys import add_key, as_text
+from dualsight.interface.http.key_file import add_key
 from dualsight.interface.mcp import server as mcp_server
 
 ANY = "0.0.0.0"  # noqa: S104 - never bound to here
@@ -17,7 +17,7 @@ ANY = "0.0.0.0"  # noqa: S104 - never bound to here
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
     file = tmp_path / "keys"
-    file.write_text(as_text(add_key({}, "a", "secret")))
+    file.write_text(add_key(file, "a", "secret"))
     return file
 
 
@@ -26,6 +26,8 @@ def keys(tmp_path: Path) -> Path:
     [
         (["--keys", "f"], "--keys"),
         (["--allowed-host", "a"], "--allowed-host"),
+        (["--host", "127.0.0.1"], "--host"),
+        (["--port", "8001"], "--port"),
         (["--http", "--host", ANY], "--keys"),
         (["--http", "--host", "192.0.2.1"], "--keys"),
         (["--http", "--host", "127.0.0.1.example"], "--keys"),
@@ -50,6 +52,18 @@ def test_a_root_that_is_no_folder_is_refused_before_the_model_is_loaded(run, tmp
     assert result.exit_code == 1 and "none" in result.stderr and "hint" in result.stderr
 
 
+def test_an_index_may_be_an_address(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def open_index(folder: object, **_: object) -> None:
+        asked.append(folder)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr("dualsight.store.index.Index.open", open_index)
+    run("mcp", "--index", "s3://bucket/archive.db")
+    assert asked == ["s3://bucket/archive.db"]
+
+
 def test_without_the_sdk_the_extra_is_named(run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dualsight.interface.mcp.server", None)
     result = run("mcp")
@@ -67,7 +81,7 @@ def test_without_the_sdk_the_extra_is_named(run, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_names_are_this_machine_s_and_those_given(host: str, names: list[str], keys: Path) -> None:
-    assert command._check_http(True, host, keys, ["gpu.example"]) == ["127.0.0.1", "localhost", "[::1]", *names]
+    assert command._names_of(host, keys, ["gpu.example"]) == ["127.0.0.1", "localhost", "[::1]", *names]
 
 
 def test_a_port_that_is_taken_is_told(keys: Path) -> None:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 from zipfile import ZipFile
 
 import pytest
 import typer
 from typer.testing import Result
 
+from dualsight.engine.select import Precision
 from dualsight.image.reading import Reading
-from dualsight.interface.cli.options import count_results, find_images, narrow_sources, read_reading
+from dualsight.interface.cli import options
+from dualsight.interface.cli.options import count_results, find_images, narrow_sources, read_lines, read_reading
 from series_files import write_media
 
 
@@ -27,10 +30,28 @@ def test_windows(text: str, window: object) -> None:
     assert read_reading(text) == Reading(window=window)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("text", ["lungs", "40", "40,400,1", "a,b", "40,0", "40,-1", "40,nan", ""])
+@pytest.mark.parametrize(
+    "text", ["lungs", "40", "40,400,1", "a,b", "40,0", "40,-1", "40,nan", "nan,400", "inf,400", "40,inf", "40,0.5", ""]
+)
 def test_what_is_no_window_is_a_wrong_command_line(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         read_reading(text)
+
+
+def test_lines_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "texts"
+    file.write_bytes(b"\xef\xbb\xbf a \r\n\nb\n  ")
+    assert read_lines(file, "--texts") == ["a", "b"]
+    (tmp_path / "damaged").write_bytes(b"\xff")
+    for wrong in ("damaged", "nowhere"):
+        with pytest.raises(typer.BadParameter, match=wrong) as caught:
+            read_lines(tmp_path / wrong, "--texts")
+        assert caught.value.param_hint == "--texts"
+
+
+def test_every_precision_can_be_asked_for() -> None:
+    asked = next(part for part in get_args(get_args(options.Precision)[0]) if part is not type(None))
+    assert set(get_args(asked)) == set(get_args(Precision))
 
 
 def test_a_step_is_a_positive_number_of_millimetres() -> None:

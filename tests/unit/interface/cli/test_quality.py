@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dualsight
 from series_files import write_series
 
 
@@ -65,6 +66,7 @@ def test_the_same_picture_twice_is_found_in_every_form(run, weights: Path, archi
     arguments = ("qc", "duplicates", archive, "--cosine", 0.999999, "--model", weights)
     document = json.loads(run(*arguments, "--json").stdout)
     assert (document["n_images"], document["n_pairs"]) == (13, 1)
+    assert document["fingerprint"] == dualsight.load(weights).fingerprint
     (pair,) = document["results"]
     assert (pair["first"], pair["second"]) == (str(archive / "03.png"), str(archive / "copy.png"))
     (row,) = csv.DictReader(io.StringIO(run(*arguments, "--csv").stdout))

@@ -9,7 +9,7 @@ import pytest
 
 from dualsight.errors import ConfigError
 from dualsight.interface.http.app import Settings
-from dualsight.interface.http.keys import KeyFile
+from dualsight.interface.http.key_file import KeyFile
 from dualsight.interface.http.run import Place, check
 
 
@@ -39,6 +39,38 @@ def test_a_mistake_with_keys_is_told(run, tmp_path: Path, arguments: list[str], 
     assert result.exit_code == 1 and word in result.stderr
     assert file.read_bytes() == before
     assert run("keys", "list", "--file", tmp_path / "none").exit_code == 1
+
+
+def test_keys_need_no_extra(tmp_path: Path) -> None:
+    hidden = "fastapi", "starlette", "prometheus_client", "python_multipart", "uvicorn"
+    code = f"import sys; sys.modules.update(dict.fromkeys({hidden})); from dualsight.__main__ import main; main()"
+    for words in (["add", "ward7"], ["list"], ["remove", "ward7"]):
+        command = [sys.executable, "-c", code, "keys", *words, "--file", str(tmp_path / "keys")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_notes_in_a_key_file_are_kept(run, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    run("keys", "add", "ward7", "--file", file)
+    file.write_text(f"{file.read_text()}# until May\n")
+    run("keys", "add", "ward8", "--file", file)
+    run("keys", "remove", "ward7", "--file", file)
+    first, note, last = file.read_text().splitlines()
+    assert (first[:1], note) == ("#", "# until May") and last.startswith("ward8 ")
+
+
+@pytest.mark.parametrize("command", ["serve", "ui"])
+def test_an_index_may_be_an_address(run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    asked: list[Settings] = []
+
+    def check(_: Place, settings: Settings, *, insecure: bool) -> None:
+        asked.append(settings)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr("dualsight.interface.http.run.check", check)
+    run(command, "--index", "s3://bucket/archive.db")
+    assert [settings.index for settings in asked] == ["s3://bucket/archive.db"]
 
 
 def test_without_the_extra_its_command_is_named(run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +112,9 @@ def test_beyond_this_machine_a_key_file_is_needed(host: str, tmp_path: Path, wei
         (["--keys", "nowhere.txt"], "nowhere.txt"),
         (["--tls-cert", "a.pem"], "TLS"),
         (["--tls-cert", "a.pem", "--tls-key", "b.pem"], "a.pem"),
+        (["--tls-cert", __file__, "--tls-key", __file__], "no certificate"),
         (["--max-images", "300"], "queue"),
+        (["--deadline-s", "inf"], "no deadline"),
         (["--model", "nowhere"], "nowhere"),
         (["--index", "nowhere"], "no index is here"),
         (["--adapter", "nowhere"], "nowhere"),

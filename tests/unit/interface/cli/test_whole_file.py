@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dualsight.errors import OutputError
-from dualsight.interface.cli.whole_file import whole_file
+from dualsight.interface.cli.whole_file import check_folder, make_folder, whole_file
 
 
 def test_the_name_is_taken_only_at_the_end(tmp_path: Path) -> None:
@@ -38,6 +38,19 @@ def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no folder") as caught, whole_file(tmp_path / "a" / "out"):
         pass
     assert caught.value.hint.startswith("mkdir -p ")
+
+
+def test_a_folder_for_results(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+        check_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "a"):
+        for wrong in (check_folder, make_folder):
+            with pytest.raises(OutputError, match="file"):
+                wrong(path)
 
 
 def test_a_folder_of_that_name(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import uvicorn
 
 import dualsight
 from dualsight.interface.http.app import Settings, create_app
-from dualsight.interface.http.keys import add_key, as_text, new_key
+from dualsight.interface.http.key_file import add_key, new_key
 
 SAMPLES = Path(__file__).parents[4] / "samples/real"
 
@@ -45,7 +45,7 @@ def index(model: dualsight.Model, tmp_path_factory: pytest.TempPathFactory) -> d
 def served(key: str, index: dualsight.Index, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its address; it asks for `key`, and has the samples as its index."""
     keys = tmp_path_factory.mktemp("server") / "keys"
-    keys.write_text(as_text(add_key({}, "tests", key)))
+    keys.write_text(add_key(keys, "tests", key))
     config = uvicorn.Config(
         create_app(Settings(keys=keys, index=index.folder)), port=0, log_level="critical", lifespan="on"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -14,9 +16,9 @@ import numpy as np
 import pytest
 
 import dualsight
-from dualsight.errors import AdapterError, ConfigError
+from dualsight.errors import AdapterError, ConfigError, RequestTooLarge
 from dualsight.interface.http.app import Settings, create_app
-from dualsight.interface.http.limits import ServerLimits
+from dualsight.interface.http.limits import ServerLimits, room_for
 from request_files import b64, picture_png
 
 Ask = Callable[..., Any]
@@ -41,6 +43,23 @@ def test_what_is_not_there(ask: Ask, method: str, path: str, status: int) -> Non
     assert response.status_code == status
     assert set(response.json()["error"]) == {"code", "message", "details"}
     assert (status == 405) == ("allow" in response.headers)
+
+
+def test_a_mistake_of_ours_is_answered_counted_and_logged_like_any_request(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def about(_: dualsight.Model) -> dict[str, str]:
+        raise RuntimeError("TOP-SECRET")
+
+    monkeypatch.setattr("dualsight.interface.http.own.about", about)
+    caplog.set_level(logging.INFO, "dualsight")
+    response = ask("GET", "/v1/model", headers={"x-request-id": "one"})
+    assert response.status_code == 500 and "TOP-SECRET" not in response.text
+    assert response.json()["error"]["code"] == "internal_error"
+    assert response.headers["x-request-id"] == "one" and response.headers["x-content-type-options"] == "nosniff"
+    assert 'dualsight_requests_total{route="/v1/model",status="500"} 1.0' in ask("GET", "/metrics").text
+    (line,) = (record for record in caplog.records if getattr(record, "fields", {}).get("request_id") == "one")
+    assert (line.message, getattr(line, "fields")["status"]) == ("answered", 500)  # noqa: B009 - mypy knows no fields
 
 
 def test_numbers_name_no_client(ask: Ask) -> None:
@@ -131,12 +150,36 @@ def test_an_adapter_answers_score(model: dualsight.Model, start: Start, tmp_path
             assert np.all(np.diff([entry["score"] for entry in row]) <= 0)
         empty = {"columns": ["image", "text"], "data": [[None, "a"]]}
         assert ask("POST", "/score", json={"input_data": empty}).status_code == 400
+        late = {"columns": ["image"], "data": [[b64(pictures[0][:60])], [None]]}  # told before a picture is opened
+        assert ask("POST", "/score", json={"input_data": late}).status_code == 400
+        assert 'dualsight_stage_seconds_count{stage="adapt"} 1.0' in ask("GET", "/metrics").text
     save_adapter(replace(made, fingerprint="0" * 64), path)
     with pytest.raises(AdapterError, match="made for the model"), start(Settings(adapter=path)):
         pass
 
 
-@pytest.mark.parametrize("limits", [{"images": 300}, {"deadline_s": 0}, {"body_bytes": 1 << 40}])
+@pytest.mark.parametrize(
+    "limits",
+    [{"images": 300}, {"deadline_s": 0}, {"deadline_s": math.inf}, {"deadline_s": math.nan}, {"body_bytes": 1 << 40}],
+)
 def test_limits_that_cannot_be_meant(limits: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         ServerLimits(**limits)
+
+
+@pytest.mark.parametrize("mib", [1, 64, 128, 2048])
+def test_there_is_room_for_several_bodies(mib: int) -> None:
+    limits = ServerLimits(body_bytes=mib << 20, bodies_bytes=room_for(mib << 20))
+    assert limits.bodies_bytes == max(512, 4 * mib) << 20
+
+
+def test_prompts_are_counted_before_they_are_filled_in() -> None:
+    limits = ServerLimits(texts=6, text_characters=12)
+    limits.check_prompts(["abc", "abcde"], ["a {label}", "{label}{label}", "no"])
+    for labels, templates, problem in (
+        (["a", "b"], ["{label}"] * 4, "8 prompts"),
+        (["abcdef", "a"], ["{label}{label} "], "13 characters"),
+        (["a"], ["a {label} of twelve"], "13 characters"),
+    ):
+        with pytest.raises(RequestTooLarge, match=problem):
+            limits.check_prompts(labels, templates)

@@ -94,6 +94,11 @@ def test_what_is_over_a_limit_is_refused(parts: list[bytes], headers: dict[str, 
     assert exchange.sent[-1].get("more_body", False) is False
 
 
+@pytest.mark.parametrize("kind", ["multipart/form-data", "Multipart/Form-Data "])
+def test_a_form_holds_any_bytes(kind: str) -> None:
+    assert ask(Exchange([b"," * 120]), content_type=f"{kind}; boundary=x").status == 200
+
+
 def test_all_bodies_together_have_a_limit() -> None:
     async def work() -> None:
         entered, leave = asyncio.Event(), asyncio.Event()

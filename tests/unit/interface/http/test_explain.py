@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import dualsight
@@ -84,6 +86,8 @@ def test_a_frame_of_a_file_against_another_label(ask: Ask) -> None:
         ({"images": [b64(picture_png(1))], "labels": ["a"], "frame_index": 1}, 422, "no frame 1"),
         ({"images": [b64(picture_png(1))], "labels": ["a"], "frame_index": -1}, 400, "frame_index"),
         ({"images": [b64(picture_png(1))], "labels": [f"label {i}" for i in range(9)]}, 413, "9 maps"),
+        ({"images": [b64(picture_png(1))], "labels": ["a"], "templates": ["{label}"] * 2_001}, 413, "2,001 prompts"),
+        ({"images": [b64(picture_png(1))], "labels": ["a" * 900], "templates": ["{label}" * 5]}, 413, "characters"),
         ({"images": ["aGVsbG8="], "labels": ["a"]}, 422, "image 0"),
     ],
 )
@@ -131,6 +135,29 @@ def test_a_map_that_nobody_waits_for_is_given_up(model: dualsight.Model, method:
         assert np.isfinite(again.map).all()
 
     run(model, work)
+
+
+def test_prompts_that_nobody_waits_for_are_not_encoded(model: dualsight.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = threading.Event()
+    went_on: list[str] = []
+
+    def label_target(model: dualsight.Model, label: str, **_: Any) -> Any:
+        left.wait(30)
+        torch.zeros(1)
+        went_on.append(label)
+
+    monkeypatch.setattr("dualsight.interface.http.maps.label_target", label_target)
+
+    async def work(maps: Maps) -> None:
+        leaving = asyncio.ensure_future(maps.explain(frame_of(picture_png(1)), ["a"], client="a"))
+        await asyncio.sleep(0.05)
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        left.set()
+        await maps._queue.drain()
+
+    run(model, work)
+    assert went_on == []
 
 
 def test_there_is_room_for_so_many_maps_and_so_many_pixels(model: dualsight.Model) -> None:

@@ -94,12 +94,17 @@ def test_similarity_says_what_python_says(ask: Ask, model: dualsight.Model) -> N
     encoded = [b64(picture) for picture in pictures]
     both = post(ask, "/v1/similarity", images=encoded, texts=LABELS)["cosines"]
     np.testing.assert_allclose(both, model.similarity(pictures, LABELS), atol=1e-5)
-    assert post(ask, "/v1/similarity")["cosines"] == []
     among = post(ask, "/v1/similarity", images=encoded)["cosines"]
     np.testing.assert_allclose(among, model.similarity(pictures), atol=1e-5)
     np.testing.assert_allclose(
         post(ask, "/v1/similarity", texts=LABELS)["cosines"], model.similarity(None, LABELS), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("body", [{}, {"images": None}, {"images": [], "texts": []}])
+def test_nothing_cannot_be_compared(ask: Ask, body: dict[str, Any]) -> None:
+    response = ask("POST", "/v1/similarity", json=body)
+    assert response.status_code == 400 and "nothing to compare" in response.json()["error"]["message"]
 
 
 def test_the_model_describes_itself(ask: Ask, model: dualsight.Model) -> None:
@@ -146,6 +151,8 @@ def test_a_callers_mistake_is_told(ask: Ask, body: bytes, status: int, word: str
         ("/v1/classify", {"images": [b64(picture_png(1))], "labels": ["a", "a"]}, 422),
         ("/v1/classify", {"images": [b64(picture_png(1))], "labels": ["a"], "templates": ["none"]}, 422),
         ("/v1/classify", {"images": [b64(picture_png(1))], "labels": [f"label {i}" for i in range(10_000)]}, 413),
+        ("/v1/classify", {"labels": [f"{i}" for i in range(900)], "templates": ["{label}"] * 3}, 413),
+        ("/v1/classify", {"labels": ["a" * 900], "templates": ["{label}" * 5]}, 413),
         ("/v1/embed", {"images": [b64(picture_png(1))] * 65}, 413),
         ("/v1/embed", {"texts": ["a"] * 2_001}, 413),
         ("/v1/embed", {"texts": ["a" * 4_001]}, 413),
@@ -175,6 +182,11 @@ def test_what_cannot_be_meant_is_refused(ask: Ask, path: str, body: dict[str, An
         (
             b'--x\r\nContent-Disposition: form-data; name="images"\r\n\r\naGVsbG8=\r\n--x--\r\n',
             "multipart/form-data; boundary=x",
+            400,
+        ),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="texts"\r\n\r\na\r\n--x--\r\n',
+            "multipart/form-data; boundary=x; charset=undefined",
             400,
         ),
         (b"<x/>", "text/xml", 415),

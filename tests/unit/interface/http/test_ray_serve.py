@@ -20,6 +20,10 @@ def test_serve_sees_what_it_takes() -> None:
     assert (given.replicas, given.settings()) == (2, Settings(local_only=False, cores=4))
 
 
+def test_an_index_may_be_an_address() -> None:
+    assert Arguments(index="s3://bucket/archive.db").settings().index == "s3://bucket/archive.db"
+
+
 def test_only_this_machine_is_answered_unless_somebody_says_otherwise() -> None:
     assert Arguments().settings().local_only
     assert not Arguments(keys=Path("keys.txt")).settings().local_only

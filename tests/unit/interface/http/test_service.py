@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import dualsight
-from dualsight.errors import QueueFull, TextError
+from dualsight.errors import QueueFull, RequestTooLarge, TextError
 from dualsight.interface.http.limits import ServerLimits
 from dualsight.interface.http.metrics import Metrics
 from dualsight.interface.http.service import Service
@@ -117,6 +117,18 @@ def test_a_bad_text_fails_the_request_and_no_other(model: dualsight.Model) -> No
         assert isinstance(first, TextError)
         np.testing.assert_allclose(second, model.encode_text(["b", "c"]), atol=1e-5)
 
+    run(model, work)
+
+
+def test_prompts_over_the_limit_are_never_made(model: dualsight.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object) -> list[list[str]]:
+        raise AssertionError("filled in")
+
+    async def work(service: Service) -> None:
+        with pytest.raises(RequestTooLarge, match="98,000,000 prompts"):
+            await service.classify([], [str(i) for i in range(980)], client="a", templates=["{label}"] * 100_000)
+
+    monkeypatch.setattr("dualsight.interface.http.service.fill", fill)
     run(model, work)
 
 
