@@ -118,7 +118,7 @@ class Run:
             self.known.discard(unit.content_hash)
             return
         if per == "volume" and done[0].n_frames > 1:
-            done = [result for result in unit.results if isinstance(result, Embedded)] + done
+            done = _numbered([result for result in unit.results if isinstance(result, Embedded)]) + done
         item = first_item(unit.unit)
         rows = [
             image_row(
@@ -198,6 +198,13 @@ def _path(item: Item) -> str | None:
             return item.content.address
         case _:
             return None
+
+
+def _numbered(frames: list[Embedded]) -> list[Embedded]:
+    """The frames, each with a place of its own in the unit: those of files that make no volume begin anew at 0."""
+    if len({(frame.frame_index, frame.meta.tile_origin) for frame in frames}) == len(frames):
+        return frames
+    return [replace(frame, frame_index=place, n_frames=len(frames)) for place, frame in enumerate(frames)]
 
 
 def _deidentified(result: Embedded, key: bytes) -> Embedded:
