@@ -14,15 +14,12 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TypeAlias
 
-from dualsight.image.archive import Member
 from dualsight.image.deidentify import deidentified, deidentified_error, hashed_name
 from dualsight.image.grouping import group
-from dualsight.image.object_store import Object
 from dualsight.image.source import Item, Skipped
-from dualsight.store.content import Unit, first_item, hash_text
+from dualsight.store.content import Unit, first_item, hash_text, place_of
 from dualsight.store.embed_units import Embeddings, EmbedUnits, Known, Unreached
 from dualsight.store.manifest import Manifest
 from dualsight.store.rows import Row, image_row, text_row
@@ -119,14 +116,14 @@ class Run:
             return
         if per == "volume" and done[0].n_frames > 1:
             done = _numbered([result for result in unit.results if isinstance(result, Embedded)]) + done
-        item = first_item(unit.unit)
+        place = place_of(first_item(unit.unit).content)
         rows = [
             image_row(
                 result if self.key is None else _deidentified(result, self.key),
                 content_hash=unit.content_hash,
                 settings=self.settings.as_json(),
-                path=None if self.key is not None else _path(item),
-                user=self.manifest.of(item.name),
+                path=None if self.key is not None else place,
+                user=self.manifest.of(place),
             )
             for result in done
         ]
@@ -185,19 +182,6 @@ def add_texts(model: Model, texts: Iterable[str], known: set[str], writer: Write
             ]
         )
         yield from (Added(source=text, n_rows=1) for text, _ in part)
-
-
-def _path(item: Item) -> str | None:
-    """Where the file is, the archive that it is in, or the object; None for what a DICOMweb server sent."""
-    match item.content:
-        case Path():
-            return str(item.content.absolute())
-        case Member():
-            return str(item.content.archive.absolute())
-        case Object():
-            return item.content.address
-        case _:
-            return None
 
 
 def _numbered(frames: list[Embedded]) -> list[Embedded]:

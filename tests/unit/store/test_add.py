@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 import dualsight
 from dualsight.store.index import Index
@@ -19,6 +21,11 @@ def model() -> Model:
     return dualsight.load()
 
 
+def write_picture(path: Path, seed: int) -> Path:
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (40, 40, 3), np.uint8)).save(path)
+    return path
+
+
 def test_every_slice_of_a_series_that_is_no_volume_has_a_row(model: Model, tmp_path: Path) -> None:
     write_series(tmp_path / "series", 3, places=False)
     index = Index.open(tmp_path / "db", model=model)
@@ -28,3 +35,16 @@ def test_every_slice_of_a_series_that_is_no_volume_has_a_row(model: Model, tmp_p
     frames = [row for row in rows if row["kind"] == "frame"]
     assert [(row["frame_index"], row["n_frames"]) for row in frames] == [(0, 3), (1, 3), (2, 3)]
     assert len({row["sop_instance_uid"] for row in rows}) == 4  # the volume has none
+
+
+def test_manifests_in_two_folders_do_not_exchange_their_values(model: Model, tmp_path: Path) -> None:
+    for number, site in enumerate(("a", "b")):
+        (tmp_path / site).mkdir()
+        write_picture(tmp_path / site / "1.png", number)
+        (tmp_path / site / "list.csv").write_text(f"path,site\n1.png,{site}\n")
+    index = Index.open(tmp_path / "db", model=model)
+    assert index.add([tmp_path / "a/list.csv", tmp_path / "b/list.csv"]).n_rows == 2
+    rows = pa.Table.from_batches(index.batches()).to_pylist()
+    assert [(row["source"], row["site"], row["path"]) for row in rows] == [
+        ("1.png", site, str(tmp_path / site / "1.png")) for site in ("a", "b")
+    ]
