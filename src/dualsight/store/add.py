@@ -29,6 +29,8 @@ from dualsight.task.embed import Embedded, Failed
 from dualsight.task.model import Model
 from dualsight.task.pool import pool_frames
 
+UNREACHED = ("cannot be", "a damaged archive")
+"""How the reasons begin why something was passed over that may hold what the table has: see `scan`."""
 COMMIT_ROWS = 512
 COMMIT_S = 10.0
 TEXTS_AT_A_TIME = 256
@@ -98,7 +100,7 @@ class Run:
             if isinstance(thing, Item):
                 yield thing
             else:
-                self.is_complete &= not thing.reason.startswith("cannot be")
+                self.is_complete &= not thing.reason.startswith(UNREACHED)
                 self._skipped.append(replace(thing, name=self._name(thing.name)))
 
     def _rows(self, unit: Embeddings) -> Iterator[_Rows | Failed]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 import dualsight
+from dualsight.errors import StoreError
 from dualsight.store.index import Index
 from dualsight.store.settings import Settings
 from dualsight.task.model import Model
@@ -48,3 +50,25 @@ def test_manifests_in_two_folders_do_not_exchange_their_values(model: Model, tmp
     assert [(row["source"], row["site"], row["path"]) for row in rows] == [
         ("1.png", site, str(tmp_path / site / "1.png")) for site in ("a", "b")
     ]
+
+
+@pytest.mark.parametrize("broken", [["link"], ["archive"], ["archive", "notes"]])
+def test_nothing_is_pruned_where_something_is_out_of_reach(model: Model, tmp_path: Path, broken: list[str]) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_picture(folder / "a.png", 0)
+    elsewhere = write_picture(tmp_path / "b.png", 1)
+    (folder / "link.png").symlink_to(elsewhere)
+    with zipfile.ZipFile(folder / "m.zip", "w") as archive:
+        archive.write(write_picture(tmp_path / "c.png", 2), "c.png")
+    index = Index.open(tmp_path / "db", model=model)
+    assert index.add(folder, prune=True).n_rows == 3
+    if "link" in broken:
+        elsewhere.unlink()
+    if "archive" in broken:
+        (folder / "m.zip").write_bytes((folder / "m.zip").read_bytes()[:-30])
+    if "notes" in broken:  # what is looked at after it is no picture, and no proof that all is there
+        (folder / "notes.txt").write_text("of somebody")
+    with pytest.raises(StoreError, match="nothing is pruned, because some files could not be read$"):
+        index.add(folder, prune=True)
+    assert len(index) == 3
