@@ -115,6 +115,12 @@ def nearest(
     return found.sort_by([(SCORE, "descending"), ("id", "ascending")])
 
 
+def without_texts(table: Table, where: str) -> str:
+    """A user's filter for Lance, with all texts left out, whatever it says of kinds. Raises FilterError."""
+    own = f" AND ({render(parse(where, filter_columns(table.schema)))})" if where.strip() else ""
+    return f"`kind` <> 'text'{own}"
+
+
 def _condition(table: Table, where: str, kind: str | None) -> str:
     """The filter for Lance, with the kinds that are meant where the user's own does not say."""
     tree: Filter | None = parse(where, filter_columns(table.schema)) if where.strip() else None
