@@ -73,6 +73,7 @@ class Run:
     seen: set[str] = field(default_factory=set)
     is_complete: bool = True
     _skipped: deque[Skipped] = field(default_factory=deque, init=False)
+    _failures: dict[str, Failed] = field(default_factory=dict, init=False)  # of this run, by content
 
     def events(self, found: Iterable[Item | Skipped]) -> Generator[_Rows | Present | Skipped | Failed, None, None]:
         """Each new unit's name and rows, in order; and beside them what is skipped, has failed or is there."""
@@ -88,7 +89,7 @@ class Run:
                         yield self._hidden(Failed(index=-1, source=outcome.unit.name, error=outcome.error))
                     case Known():
                         self.seen.add(outcome.content_hash)
-                        yield Present(source=self._name(outcome.unit.name))
+                        yield self._seen_again(outcome)
                     case Embeddings():
                         self.seen.add(outcome.content_hash)
                         yield from self._rows(outcome)
@@ -115,6 +116,8 @@ class Run:
             yield self._hidden(failure)
         if not done or (per == "frame" and failed):  # a file that fails half-way has failed
             self.known.discard(unit.content_hash)
+            if failed:
+                self._failures[unit.content_hash] = failed[-1]
             return
         if per == "volume" and done[0].n_frames > 1:
             done = _numbered([result for result in unit.results if isinstance(result, Embedded)]) + done
@@ -130,6 +133,15 @@ class Run:
             for result in done
         ]
         yield self._name(unit.unit.name), rows
+
+    def _seen_again(self, unit: Known) -> Present | Failed:
+        """What has failed before, in this run and under another name, has failed again."""
+        name, failure = unit.unit.name, self._failures.get(unit.content_hash)
+        if failure is None:
+            return Present(source=self._name(name))
+        error = failure.error
+        own = type(error)(error.problem, source=name, frame=error.frame, hint=error.hint)
+        return self._hidden(Failed(index=-1, source=name, error=own))
 
     def _hidden(self, failure: Failed) -> Failed:
         if self.key is None:

@@ -12,10 +12,13 @@ from PIL import Image
 
 import dualsight
 from dualsight.errors import StoreError
+from dualsight.image.deidentify import hashed_name
 from dualsight.store.index import Index
 from dualsight.store.settings import Settings
 from dualsight.task.model import Model
 from series_files import write_series
+
+KEY = b"0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +75,29 @@ def test_nothing_is_pruned_where_something_is_out_of_reach(model: Model, tmp_pat
     with pytest.raises(StoreError, match="nothing is pruned, because some files could not be read$"):
         index.add(folder, prune=True)
     assert len(index) == 3
+
+
+def test_a_copy_of_a_broken_file_is_told_by_its_own_name(model: Model, tmp_path: Path) -> None:
+    whole = write_picture(tmp_path / "whole.png", 0).read_bytes()
+    (tmp_path / "pictures").mkdir()
+    names = [str(tmp_path / "pictures" / name) for name in ("a.png", "b.png", "c.png")]
+    for name in names:
+        Path(name).write_bytes(whole[:60])
+    report = Index.open(tmp_path / "db", model=model).add(tmp_path / "pictures")
+    assert report.n_present == 0
+    assert [failed.source for failed in report.failed] == [failed.error.source for failed in report.failed] == names
+    assert all(str(failed.error).startswith(failed.source) for failed in report.failed)
+
+
+@pytest.mark.parametrize("broken", ["cannot be decoded", "cannot be read"])
+def test_with_a_key_a_failure_names_no_file(model: Model, tmp_path: Path, broken: str) -> None:
+    folder = tmp_path / "Doe^Jane"
+    folder.mkdir()
+    file = folder / "jane.png"
+    if broken == "cannot be decoded":
+        file.write_bytes(write_picture(tmp_path / "whole.png", 0).read_bytes()[:60])
+    (failed,) = Index.open(tmp_path / "db", model=model).add(file, key=KEY).failed
+    assert failed.source == failed.error.source == hashed_name(str(file), KEY)
+    said = str(failed.error) + failed.error.hint
+    assert said.startswith(failed.source)
+    assert "jane" not in said and "Doe" not in said and str(tmp_path) not in said
