@@ -60,7 +60,7 @@ def test_milvus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = json.loads((tmp_path / "out/collection.json").read_text())
     fields = {field["fieldName"]: field for field in collection["schema"]["fields"]}
     assert list(fields) == SCHEMA.names
-    assert [name for name, field in fields.items() if "isPrimary" in field] == ["id"] and fields["id"]["isPrimary"] is True
+    assert {name: field["isPrimary"] for name, field in fields.items() if "isPrimary" in field} == {"id": True}
     assert {name for name, field in fields.items() if field.get("nullable") is True} == fields.keys() - {"id", VECTOR}
     assert "nullable" not in fields["id"]
     assert fields[VECTOR] == {"fieldName": VECTOR, "dataType": "FloatVector", "elementTypeParams": {"dim": 16}}
