@@ -2,7 +2,8 @@
 
     exact        every vector that the filter lets through is read and compared
     approximate  IVF: the rows are in lists by their nearest of some centres, and only the lists of the `n_lists`
-                 centres nearest to the query are looked into; RaBitQ codes of a bit a dimension (arXiv 2405.12497)
+                 centres nearest to the query are looked into, where a filter leaves too few rows in them the next ones
+                 as well; RaBitQ codes of a bit a dimension (arXiv 2405.12497)
                  choose `refine` times as many rows as asked for, whose own vectors then decide
 
 Both give exact cosines. Rows added since the index was built are compared one by one.
@@ -108,6 +109,8 @@ def nearest(
     query = query.bypass_vector_index() if how is None else query.nprobes(how.n_lists).refine_factor(how.refine)
     if condition:
         query = query.where(condition, prefilter=True)
+        if how is not None:
+            query = query.maximum_nprobes(0)  # a narrow filter's rows may be in other lists: all, until there are k
     columns = columns or [name for name in table.schema.names if name != VECTOR]
     found = query.select([*dict.fromkeys(["id", *columns]), "_distance"]).limit(k).to_arrow()
     score = pc.subtract(pa.scalar(1.0, pa.float32()), found["_distance"])
