@@ -2,9 +2,9 @@
 
     exact        every vector that the filter lets through is read and compared
     approximate  IVF: the rows are in lists by their nearest of some centres, and only the lists of the `n_lists`
-                 centres nearest to the query are looked into, where a filter leaves too few rows in them the next ones
-                 as well; RaBitQ codes of a bit a dimension (arXiv 2405.12497)
-                 choose `refine` times as many rows as asked for, whose own vectors then decide
+                 centres nearest to the query are looked into, and others where a filter leaves too few rows in them;
+                 RaBitQ codes of a bit a dimension (arXiv 2405.12497) choose `refine` times as many rows as asked for,
+                 whose own vectors then decide
 
 Both give exact cosines. Rows added since the index was built are compared one by one.
 """
