@@ -23,8 +23,8 @@ from dualsight.interface.cli.options import (
     read_reading,
 )
 from dualsight.interface.cli.stderr import show_line, waiting
-from dualsight.interface.cli.whole_file import check_place
 from dualsight.interface.explained import hottest, map_row
+from dualsight.interface.whole_file import check_place
 
 if TYPE_CHECKING:
     from dualsight.task.explain.explain import Explanation, Target

@@ -17,8 +17,8 @@ from dualsight.image.dicom.secondary_capture import secondary_capture
 from dualsight.image.limits import Limits
 from dualsight.image.reading import Plane, Reading
 from dualsight.image.source import Item
-from dualsight.interface.cli.whole_file import whole_file
 from dualsight.interface.overlay import RESEARCH, draw_overlay
+from dualsight.interface.whole_file import whole_file
 from dualsight.task.explain.explain import Explanation
 
 SUFFIXES = (".png", ".npy", ".npz", ".nii", ".nii.gz", ".dcm")

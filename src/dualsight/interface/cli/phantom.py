@@ -12,7 +12,7 @@ import typer
 
 from dualsight.errors import OutputError
 from dualsight.interface.cli.stderr import show_line, show_progress
-from dualsight.interface.cli.whole_file import whole_file
+from dualsight.interface.whole_file import whole_file
 
 if TYPE_CHECKING:
     from dualsight.learn.phantom.base import Modality

@@ -92,8 +92,8 @@ def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file:
       dualsight keys add ward7 --file keys.txt
     """
     need_server()
-    from dualsight.interface.cli.whole_file import check_place
     from dualsight.interface.http.keys import add_key, new_key, read_hashes
+    from dualsight.interface.whole_file import check_place
 
     check_place(file)
     key = new_key()
@@ -135,8 +135,8 @@ def show(file: KeyFileOption) -> None:
 
 
 def _write(file: Path, hashes: dict[str, str]) -> None:
-    from dualsight.interface.cli.whole_file import whole_file
     from dualsight.interface.http.keys import as_text
+    from dualsight.interface.whole_file import whole_file
 
     with whole_file(file) as out:
         out.write(as_text(hashes).encode())
