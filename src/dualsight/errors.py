@@ -27,7 +27,8 @@
     │   ├── MalformedRequest   not what the route takes
     │   ├── KeyRefused         no key, or none that the server knows
     │   ├── UnsupportedBody    a content type or encoding that is not taken
-    │   ├── RequestTooLarge    over a limit: bytes, images, labels, texts
+    │   ├── RequestTooLarge    over a limit: images, labels, texts, maps
+    │   │   └── BodyTooLarge   over a limit of bytes
     │   ├── RequestTooSlow     it did not arrive in time
     │   ├── NotOffered         the server was started without what the route needs
     │   └── NotReady           the server has no model yet, or no longer
@@ -154,7 +155,11 @@ class UnsupportedBody(RequestError):
 
 
 class RequestTooLarge(RequestError):
-    """Over a limit of the server: bytes of the body, images, labels, texts."""
+    """Over a limit of the server: images, labels, texts, maps."""
+
+
+class BodyTooLarge(RequestTooLarge):
+    """More bytes than a body may have: the same asked of fewer or smaller images is answered."""
 
 
 class RequestTooSlow(RequestError):

@@ -210,12 +210,12 @@ def _manifest(table: str | Path, limits: Limits) -> Iterator[Item]:
                 raise UnsupportedImage("no column `path`", source=str(table), hint="name it in the first line")
             for row in rows:
                 if row["path"]:
-                    yield Item(name=row["path"], content=_beside(table, row["path"], limits))
+                    yield Item(name=row["path"], content=beside(table, row["path"], limits))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UnreadableImage(f"no readable table ({type(error).__name__})", source=str(table)) from error
 
 
-def _beside(table: str | Path, path: str, limits: Limits) -> Path | Object:
+def beside(table: str | Path, path: str, limits: Limits) -> Path | Object:
     """What a table means by a path: it is relative to the table, if it is relative."""
     if is_address(path):
         return Object(address=path, max_bytes=limits.file_bytes)

@@ -14,15 +14,12 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TypeAlias
 
-from dualsight.image.archive import Member
 from dualsight.image.deidentify import deidentified, deidentified_error, hashed_name
 from dualsight.image.grouping import group
-from dualsight.image.object_store import Object
 from dualsight.image.source import Item, Skipped
-from dualsight.store.content import Unit, first_item, hash_text
+from dualsight.store.content import Unit, first_item, hash_text, place_of
 from dualsight.store.embed_units import Embeddings, EmbedUnits, Known, Unreached
 from dualsight.store.manifest import Manifest
 from dualsight.store.rows import Row, image_row, text_row
@@ -32,6 +29,8 @@ from dualsight.task.embed import Embedded, Failed
 from dualsight.task.model import Model
 from dualsight.task.pool import pool_frames
 
+UNREACHED = ("cannot be", "a damaged archive")
+"""How the reasons begin why something was passed over that may hold what the table has: see `scan`."""
 COMMIT_ROWS = 512
 COMMIT_S = 10.0
 TEXTS_AT_A_TIME = 256
@@ -74,6 +73,7 @@ class Run:
     seen: set[str] = field(default_factory=set)
     is_complete: bool = True
     _skipped: deque[Skipped] = field(default_factory=deque, init=False)
+    _failures: dict[str, Failed] = field(default_factory=dict, init=False)  # of this run, by content
 
     def events(self, found: Iterable[Item | Skipped]) -> Generator[_Rows | Present | Skipped | Failed, None, None]:
         """Each new unit's name and rows, in order; and beside them what is skipped, has failed or is there."""
@@ -89,7 +89,7 @@ class Run:
                         yield self._hidden(Failed(index=-1, source=outcome.unit.name, error=outcome.error))
                     case Known():
                         self.seen.add(outcome.content_hash)
-                        yield Present(source=self._name(outcome.unit.name))
+                        yield self._seen_again(outcome)
                     case Embeddings():
                         self.seen.add(outcome.content_hash)
                         yield from self._rows(outcome)
@@ -101,7 +101,7 @@ class Run:
             if isinstance(thing, Item):
                 yield thing
             else:
-                self.is_complete &= not thing.reason.startswith("cannot be")
+                self.is_complete &= not thing.reason.startswith(UNREACHED)
                 self._skipped.append(replace(thing, name=self._name(thing.name)))
 
     def _rows(self, unit: Embeddings) -> Iterator[_Rows | Failed]:
@@ -116,21 +116,32 @@ class Run:
             yield self._hidden(failure)
         if not done or (per == "frame" and failed):  # a file that fails half-way has failed
             self.known.discard(unit.content_hash)
+            if failed:
+                self._failures[unit.content_hash] = failed[-1]
             return
         if per == "volume" and done[0].n_frames > 1:
-            done = [result for result in unit.results if isinstance(result, Embedded)] + done
-        item = first_item(unit.unit)
+            done = _numbered([result for result in unit.results if isinstance(result, Embedded)]) + done
+        place = place_of(first_item(unit.unit).content)
         rows = [
             image_row(
                 result if self.key is None else _deidentified(result, self.key),
                 content_hash=unit.content_hash,
                 settings=self.settings.as_json(),
-                path=None if self.key is not None else _path(item),
-                user=self.manifest.of(item.name),
+                path=None if self.key is not None else place,
+                user=self.manifest.of(place),
             )
             for result in done
         ]
         yield self._name(unit.unit.name), rows
+
+    def _seen_again(self, unit: Known) -> Present | Failed:
+        """What has failed before, in this run and under another name, has failed again."""
+        name, failure = unit.unit.name, self._failures.get(unit.content_hash)
+        if failure is None:
+            return Present(source=self._name(name))
+        error = failure.error
+        own = type(error)(error.problem, source=name, frame=error.frame, hint=error.hint)
+        return self._hidden(Failed(index=-1, source=name, error=own))
 
     def _hidden(self, failure: Failed) -> Failed:
         if self.key is None:
@@ -187,17 +198,11 @@ def add_texts(model: Model, texts: Iterable[str], known: set[str], writer: Write
         yield from (Added(source=text, n_rows=1) for text, _ in part)
 
 
-def _path(item: Item) -> str | None:
-    """Where the file is, the archive that it is in, or the object; None for what a DICOMweb server sent."""
-    match item.content:
-        case Path():
-            return str(item.content.absolute())
-        case Member():
-            return str(item.content.archive.absolute())
-        case Object():
-            return item.content.address
-        case _:
-            return None
+def _numbered(frames: list[Embedded]) -> list[Embedded]:
+    """The frames, each with a place of its own in the unit: those of files that make no volume begin anew at 0."""
+    if len({(frame.frame_index, frame.meta.tile_origin) for frame in frames}) == len(frames):
+        return frames
+    return [replace(frame, frame_index=place, n_frames=len(frames)) for place, frame in enumerate(frames)]
 
 
 def _deidentified(result: Embedded, key: bytes) -> Embedded:

@@ -12,10 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dualsight.errors import MissingExtra, StoreError
-from dualsight.store.filter_tree import render
-from dualsight.store.filters import parse
 from dualsight.store.rows import as_vectors
-from dualsight.store.schema import VECTOR, filter_columns
+from dualsight.store.schema import VECTOR
+from dualsight.store.search import without_texts
 
 if TYPE_CHECKING:
     from lancedb.table import Table
@@ -51,9 +50,7 @@ def cluster(
     differ most (PCA), or UMAP (arXiv 1802.03426), which keeps neighbours and no distances.
     Raises StoreError for under three rows, FilterError, MissingExtra for UMAP where it is not installed.
     """
-    condition = "`kind` <> 'text'"
-    if where.strip():
-        condition += f" AND ({render(parse(where, filter_columns(table.schema)))})"
+    condition = without_texts(table, where)
     ids = table.search().where(condition).select(["id"]).with_row_id(True).limit(None).to_arrow()["_rowid"].to_numpy()
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(ids)[:max_points])

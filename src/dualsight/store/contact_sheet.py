@@ -40,8 +40,9 @@ def contact_sheet(hits: Hits, query: str, *, pictures: Sequence[Image.Image] = (
     user = [name for name in hits.to_arrow().column_names if name not in FIELDS and name != SCORE][:USER_LINES]
     captions = [_caption(rank, row, user) for rank, row in enumerate(rows, start=1)]
     n_lines = max(map(len, captions), default=0)
-    columns = max(2, min(COLUMNS, len(rows)))
-    head = _wrapped(query, columns * (SIDE + MARGIN) - MARGIN - (SIDE // 2 + MARGIN) * len(pictures))
+    looked_for = len(pictures) * (SIDE // 2 + MARGIN)  # pixels; beside them the words have at least a column
+    columns = max(2, min(COLUMNS, len(rows)), -(-looked_for // (SIDE + MARGIN)) + 1)
+    head = _wrapped(query, columns * (SIDE + MARGIN) - MARGIN - looked_for)
     top = MARGIN + max(len(head) * (HEAD_PX + 6), SIDE // 2 if pictures else 0) + LINE + MARGIN
     cell = SIDE + n_lines * LINE + 2 * MARGIN
     foot = _wrapped(notice, columns * (SIDE + MARGIN) - MARGIN) if notice else []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from dualsight.image.archive import Member
+from dualsight.image.object_store import Object
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
 
@@ -60,6 +62,19 @@ def first_item(unit: Unit) -> Item:
             return next((item for item in unit.items if item.name == unit.name), unit.items[0])
         case Study():
             return next((one for s in unit.series for one in s.items if one.name == unit.name), unit.series[0].items[0])
+
+
+def place_of(content: Path | Member | Object | Callable[[], bytes]) -> str | None:
+    """Where an item lies: its file or the archive that it is in, absolute, or the object; None for what is sent."""
+    match content:
+        case Path():
+            return str(content.absolute())
+        case Member():
+            return str(content.archive.absolute())
+        case Object():
+            return content.address
+        case _:
+            return None
 
 
 def absolute(unit: Unit) -> Unit:

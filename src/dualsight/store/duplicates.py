@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from dualsight.errors import StoreError
-from dualsight.store.filter_tree import render
-from dualsight.store.filters import parse
 from dualsight.store.hits import SCORE
 from dualsight.store.rows import as_vectors
-from dualsight.store.schema import VECTOR, filter_columns
-from dualsight.store.search import Approximate, nearest, tuned
-from dualsight.task.near_duplicates import near_duplicates
+from dualsight.store.schema import VECTOR
+from dualsight.store.search import Approximate, nearest, tuned, without_texts
+from dualsight.task.near_duplicates import check_cosine, near_duplicates
 
 if TYPE_CHECKING:
     from lancedb.table import Table
@@ -44,9 +43,8 @@ def duplicates(table: Table, *, cosine: float = 0.99, where: str = "") -> Iterat
     which takes a search for each row. Raises StoreError where there are so many and no approximate index,
     FilterError, ConfigError for a cosine outside -1…1.
     """
-    condition = "`kind` <> 'text'"
-    if where.strip():
-        condition += f" AND ({render(parse(where, filter_columns(table.schema)))})"
+    check_cosine(cosine)
+    condition = without_texts(table, where)
     if table.count_rows(condition) <= ALL_PAIRS:
         return _among_all(table, condition, cosine)
     how = tuned(table)
@@ -65,12 +63,21 @@ def _among_all(table: Table, condition: str, cosine: float) -> Iterator[Duplicat
 
 
 def _next_to_each(table: Table, condition: str, cosine: float, how: Approximate) -> Iterator[Duplicate]:
+    """A pair is found by one of its rows or by both: by NEXT_TO nearer ones the other may be hidden."""
     rows = table.search().where(condition).select([*_SHOWN, VECTOR]).limit(None)
+    told: set[tuple[str, str]] = set()  # pairs that the second row may find again
     for batch in rows.to_batches(batch_size=_BATCH):
         shown = batch.drop_columns([VECTOR]).to_pylist()
         for row, vector in zip(shown, batch[VECTOR].to_pylist(), strict=True):
-            found = nearest(table, vector, k=NEXT_TO, condition=condition, how=how, columns=_SHOWN)
+            found = nearest(table, vector, k=NEXT_TO + 1, condition=condition, how=how, columns=_SHOWN)
             for other in found.to_pylist():
                 score = other.pop(SCORE)
-                if score >= cosine and other["id"] > row["id"]:  # the other finds this one as well
-                    yield Duplicate(first=row, second=other, cosine=score)
+                if score < cosine or other["id"] == row["id"]:
+                    continue
+                first, second = sorted((row, other), key=itemgetter("id"))
+                pair = (first["id"], second["id"])
+                if pair in told:
+                    told.remove(pair)
+                    continue
+                told.add(pair)
+                yield Duplicate(first=first, second=second, cosine=score)

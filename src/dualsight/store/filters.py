@@ -156,9 +156,7 @@ class _Parser:
         match wanted, token.kind:
             case "text", "text":
                 return token.text[1:-1].replace("''", "'")
-            case "integer", "number" if (
-                re.fullmatch(r"[+-]?\d{1,19}", token.text) and -_INT64 <= int(token.text) < _INT64
-            ):
+            case "integer", "number" if _WHOLE.fullmatch(token.text) and -_INT64 <= int(token.text) < _INT64:
                 return int(token.text)
             case "number", "number" if abs(float(token.text)) < float("inf"):
                 return float(token.text)

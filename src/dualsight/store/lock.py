@@ -54,7 +54,7 @@ def _folder_turn(folder: Path) -> Generator[None, None, None]:
             lock.execute("BEGIN EXCLUSIVE")
             yield
     except (OSError, sqlite3.OperationalError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]  # a library's own have but a text
         raise StoreError(f"{folder}: cannot be written ({reason})") from error
 
 

@@ -11,19 +11,21 @@ from typing import Any
 import pyarrow as pa
 
 from dualsight.errors import StoreError
-from dualsight.image.source import is_table, open_table
+from dualsight.image.limits import Limits
+from dualsight.image.source import beside, is_table, open_table
+from dualsight.store.content import place_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Columns of the user's, and their values for each file by the name that the manifest gives it."""
+    """Columns of the user's, and their values for each file by where it lies: its name may be another's as well."""
 
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     values: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
-    def of(self, name: str) -> dict[str, Any]:
-        """The values of one file; an empty cell is None, and so is all of a file that no manifest names."""
-        return dict(zip(self.types, self.values.get(name, ()), strict=False))
+    def of(self, place: str | None) -> dict[str, Any]:
+        """The values of the file there (see `place_of`): an empty cell is None; none of what no manifest names."""
+        return dict(zip(self.types, self.values.get(place or "", ()), strict=False))
 
 
 def read_manifests(sources: Sequence[str | Path], keep: Sequence[str] | None = None) -> Manifest:
@@ -44,7 +46,7 @@ def read_manifests(sources: Sequence[str | Path], keep: Sequence[str] | None = N
         raise StoreError(f"no manifest has a column {missing[0]}", hint=f"columns are {known}")
     kept = [name for name in names if keep is None or name in keep]
     types = {name: _type([row.get(name) or "" for row in cells.values()]) for name in kept}
-    values = {path: tuple(_value(row.get(name), types[name]) for name in kept) for path, row in cells.items()}
+    values = {place: tuple(_value(row.get(name), types[name]) for name in kept) for place, row in cells.items()}
     return Manifest(types=types, values=values)
 
 
@@ -53,7 +55,7 @@ def _read(table: str | Path, cells: dict[str, dict[str, str]], names: dict[str, 
         with open_table(table) as file:
             for row in csv.DictReader(file):
                 own = {name: cell for name, cell in row.items() if name and name != "path" and cell is not None}
-                cells[row.get("path") or ""] = own
+                cells[place_of(beside(table, row.get("path") or "", Limits())) or ""] = own
                 names.update(dict.fromkeys(own))
     except (OSError, UnicodeDecodeError, csv.Error):
         return  # scanning it says why

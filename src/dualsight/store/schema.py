@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from dualsight.errors import StoreError
 from dualsight.store.filters import ColumnType
+from dualsight.store.hits import SCORE
 
 Kind = Literal["image", "frame", "volume", "tile", "text"]
 """image: a picture. frame: one of several in a file or series. volume: several as one vector. tile: of a slide."""
@@ -51,6 +52,8 @@ FIELDS: dict[str, pa.DataType] = {
     "text": pa.string(),
     "note": pa.string(),
 }
+TAKEN = (VECTOR, SCORE, "_distance", "_rowid", "_rowaddr")
+"""Names beside FIELDS that no column of a user's can have: what a search makes, and what Lance calls its own."""
 DESCRIBING = ("modality", "body_part", "view")
 """Columns that a manifest may fill: its words stand before the file's."""
 
@@ -115,7 +118,7 @@ def check_user_columns(user: Mapping[str, pa.DataType], schema: pa.Schema | None
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", name):
             hint = "letters, digits and _ make a name; rename it, or name the columns to keep with --column"
             raise StoreError(f"column {name!r} of a manifest cannot be one of an index", hint=hint)
-        if name == VECTOR or (name in FIELDS and name not in DESCRIBING):
+        if name in TAKEN or (name in FIELDS and name not in DESCRIBING):
             hint = "rename it, or name the columns to keep with --column"
             raise StoreError(f"column {name} of a manifest has the name of one of the index's own", hint=hint)
         have = schema.field(name).type if schema is not None and name in schema.names else kind

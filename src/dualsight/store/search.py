@@ -2,8 +2,9 @@
 
     exact        every vector that the filter lets through is read and compared
     approximate  IVF: the rows are in lists by their nearest of some centres, and only the lists of the `n_lists`
-                 centres nearest to the query are looked into; RaBitQ codes of a bit a dimension (arXiv 2405.12497)
-                 choose `refine` times as many rows as asked for, whose own vectors then decide
+                 centres nearest to the query are looked into, and others where a filter leaves too few rows in them;
+                 RaBitQ codes of a bit a dimension (arXiv 2405.12497) choose `refine` times as many rows as asked for,
+                 whose own vectors then decide
 
 Both give exact cosines. Rows added since the index was built are compared one by one.
 """
@@ -108,11 +109,19 @@ def nearest(
     query = query.bypass_vector_index() if how is None else query.nprobes(how.n_lists).refine_factor(how.refine)
     if condition:
         query = query.where(condition, prefilter=True)
+        if how is not None:
+            query = query.maximum_nprobes(0)  # a narrow filter's rows may be in other lists: all, until there are k
     columns = columns or [name for name in table.schema.names if name != VECTOR]
     found = query.select([*dict.fromkeys(["id", *columns]), "_distance"]).limit(k).to_arrow()
     score = pc.subtract(pa.scalar(1.0, pa.float32()), found["_distance"])
     found = found.drop_columns(["_distance"]).add_column(0, SCORE, score)
     return found.sort_by([(SCORE, "descending"), ("id", "ascending")])
+
+
+def without_texts(table: Table, where: str) -> str:
+    """A user's filter for Lance, with all texts left out, whatever it says of kinds. Raises FilterError."""
+    own = f" AND ({render(parse(where, filter_columns(table.schema)))})" if where.strip() else ""
+    return f"`kind` <> 'text'{own}"
 
 
 def _condition(table: Table, where: str, kind: str | None) -> str:

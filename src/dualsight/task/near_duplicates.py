@@ -28,9 +28,14 @@ def near_duplicates(vectors: NDArray[np.floating], *, cosine: float = 0.99, bloc
     Found block by block, so that memory is block² however large n is; in the order of blocks, not of cosines.
     Raises ConfigError for a cosine outside -1…1.
     """
+    check_cosine(cosine)
+    return _pairs(np.asarray(vectors, np.float32), cosine, block)
+
+
+def check_cosine(cosine: float) -> None:
+    """Raises ConfigError for what is no cosine."""
     if not -1 <= cosine <= 1:
         raise ConfigError(f"a cosine of {cosine:g}", hint="between -1 and 1, such as 0.99")
-    return _pairs(np.asarray(vectors, np.float32), cosine, block)
 
 
 def _pairs(vectors: NDArray[np.float32], cosine: float, block: int) -> Iterator[Pair]:

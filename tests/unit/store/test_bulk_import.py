@@ -60,7 +60,9 @@ def test_milvus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = json.loads((tmp_path / "out/collection.json").read_text())
     fields = {field["fieldName"]: field for field in collection["schema"]["fields"]}
     assert list(fields) == SCHEMA.names
-    assert fields["id"]["isPrimary"] and "nullable" not in fields["id"]
+    assert {name: field["isPrimary"] for name, field in fields.items() if "isPrimary" in field} == {"id": True}
+    assert {name for name, field in fields.items() if field.get("nullable") is True} == fields.keys() - {"id", VECTOR}
+    assert "nullable" not in fields["id"]
     assert fields[VECTOR] == {"fieldName": VECTOR, "dataType": "FloatVector", "elementTypeParams": {"dim": 16}}
     assert (fields["age"]["dataType"], fields["smoker"]["dataType"], fields["dose"]["dataType"]) == (
         "Int64",

@@ -84,6 +84,15 @@ def test_a_query_with_pictures_and_a_notice(tmp_path: Path) -> None:
     assert (pixels(sheet)[-MARGIN:] == 255).all()
 
 
+def test_words_have_room_beside_many_query_pictures(tmp_path: Path) -> None:
+    queries = [Image.new("RGB", (SIDE, SIDE), (1, 2, number)) for number in range(1, 8)]
+    sheet = contact_sheet(hits(tmp_path, 3), "pneumonia " * 4, pictures=queries)
+    _, top, last, bottom = boxes(sheet, (1, 2, 7))
+    assert last < sheet.width - SIDE
+    head = pixels(sheet)[top:bottom]
+    assert (head[:, last + MARGIN : -MARGIN] != 255).any() and (head[:, -MARGIN:] == 255).all()
+
+
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The words that are drawn from now on."""
     words: list[str] = []

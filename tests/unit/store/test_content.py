@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from dualsight.image.archive import Member
+from dualsight.image.object_store import Object
 from dualsight.image.source import Item
 from dualsight.image.study import Series, Study
 from dualsight.store import content
-from dualsight.store.content import absolute, first_item, hash_text, hash_unit
+from dualsight.store.content import absolute, first_item, hash_text, hash_unit, place_of
 
 KEY = b"0123456789abcdef"
 
@@ -93,3 +94,12 @@ def test_a_unit_for_another_working_directory(tmp_path: Path, monkeypatch: pytes
     assert three is fetched
     assert absolute(study.series[0]) == study.series[0]
     assert absolute(file) == one
+
+
+def test_where_an_item_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    member = Member(name="m.zip!a.png", archive=Path("m.zip"), entry=0, max_bytes=9)
+    assert place_of(Path("a.png")) == str(tmp_path / "a.png")
+    assert place_of(member) == str(tmp_path / "m.zip")
+    assert place_of(Object(address="s3://b/a.png", max_bytes=9)) == "s3://b/a.png"
+    assert place_of(lambda: b"sent") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,20 @@ def test_very_many_rows_need_an_approximate_index(table: Any, monkeypatch: pytes
     assert len(pairs(duplicates(table, where="source != 'f'"))) == 4  # just as many as are compared
     with pytest.raises(ConfigError):
         list(duplicates(table, cosine=1.5, where="source != 'f'"))
+
+
+def test_a_row_whose_nearest_are_others_is_in_a_pair_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "ALL_PAIRS", 1)
+    monkeypatch.setattr(finding, "NEXT_TO", 2)
+    monkeypatch.setattr(finding, "tuned", lambda table: Approximate(n_lists=1, refine=1))
+    same = write_table(tmp_path, circle(*[10] * 9), source=list("abcdefghi"))
+    found = [(one.first["source"], one.second["source"]) for one in duplicates(same)]
+    assert {name for pair in found for name in pair} == set("abcdefghi")
+    assert len({frozenset(pair) for pair in found}) == len(found) and all(first < second for first, second in found)
+
+
+@pytest.mark.usefixtures("way")
+def test_what_is_no_cosine_is_refused_before_anything_is_searched(table: Any) -> None:
+    for cosine in (-1.5, 1.01):
+        with pytest.raises(ConfigError):
+            duplicates(table, cosine=cosine)

@@ -24,6 +24,7 @@ from dualsight.store.schema import VECTOR, About, table_schema
 from dualsight.store.search import Approximate
 from dualsight.store.settings import Settings
 from dualsight.task.model import Model
+from index_tables import write_table
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 KEY = b"0123456789abcdef"
@@ -253,14 +254,7 @@ def test_approximate_search_is_measured_and_tuned(tmp_path: Path) -> None:
     centres = rng.standard_normal((40, 32), np.float32)
     vectors = centres[rng.integers(40, size=3_000)] + 0.4 * rng.standard_normal((3_000, 32), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    schema = table_schema(About(model="none", fingerprint="none", dimensions=32), {})
-    known = {
-        "id": pa.array([f"{place:032x}" for place in range(3_000)]),
-        VECTOR: pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), 32),
-        "kind": pa.array(["image"] * 3_000),
-    }
-    columns = [known.get(field.name, pa.nulls(3_000, field.type)) for field in schema]
-    lance.create_table(tmp_path, schema).add(pa.table(columns, schema=schema))
+    write_table(tmp_path, vectors)
     index = Index(tmp_path)
     with pytest.raises(StoreError, match="every search is exact"):
         index.check()

@@ -125,6 +125,12 @@ def test_a_folders_turn_is_its_file_systems(tmp_path: Path, monkeypatch: pytest.
         pass
 
 
+def test_a_library_s_error_says_what_it_says(tmp_path: Path) -> None:
+    problem = r"index: cannot be written \(lance error: no space\)$"
+    with pytest.raises(StoreError, match=problem), writing(tmp_path / "index"):
+        raise OSError("lance error: no space\nat some/file.rs:12")
+
+
 def test_what_else_is_in_a_store_is_no_turn(store: fsspec.AbstractFileSystem) -> None:
     for name in ("000000000005.other", "12", "notes", "0000000000123"):
         store.pipe_file(f"{TURNS}/{name}", b"9e12")

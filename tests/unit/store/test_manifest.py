@@ -39,7 +39,7 @@ def test_the_narrowest_type_of_all_cells(tmp_path: Path, cells: list[str], kind:
     rows = "".join(f'{name}.png,"{cell}"\n' for name, cell in zip("abc", cells, strict=True))
     found = read_manifests([manifest(tmp_path / "list.csv", f"path,cell\n{rows}")])
     assert found.types == {"cell": kind}
-    assert tuple(found.of(f"{name}.png")["cell"] for name in "abc") == values
+    assert tuple(found.of(str(tmp_path / f"{name}.png"))["cell"] for name in "abc") == values
 
 
 def test_columns_of_several_manifests(tmp_path: Path) -> None:
@@ -47,11 +47,24 @@ def test_columns_of_several_manifests(tmp_path: Path) -> None:
     second = manifest(tmp_path / "b.csv", "side,path,dose\nleft,c.png,0.5\n")
     found = read_manifests([first, tmp_path, second])
     assert list(found.types.items()) == [("age", pa.int64()), ("side", pa.string()), ("dose", pa.float64())]
-    assert found.of("a.png") == {"age": 70, "side": "left", "dose": None}
-    assert found.of("c.png") == {"age": None, "side": "left", "dose": 0.5}
-    assert found.of("d.png") == {}
-    assert read_manifests([first, second], ["dose", "age"]).of("c.png") == {"age": None, "dose": 0.5}
-    assert read_manifests([first], []) == Manifest(types={}, values={"a.png": (), "b.png": ()})
+    assert found.of(str(tmp_path / "a.png")) == {"age": 70, "side": "left", "dose": None}
+    assert found.of(str(tmp_path / "c.png")) == {"age": None, "side": "left", "dose": 0.5}
+    assert found.of(str(tmp_path / "d.png")) == {}
+    assert read_manifests([first, second], ["dose", "age"]).of(str(tmp_path / "c.png")) == {"age": None, "dose": 0.5}
+    places = (str(tmp_path / name) for name in ("a.png", "b.png"))
+    assert read_manifests([first], []) == Manifest(types={}, values=dict.fromkeys(places, ()))
+
+
+def test_one_name_in_two_manifests_is_two_files(tmp_path: Path) -> None:
+    tables = []
+    for site, age in (("a", 70), ("b", 35)):
+        (tmp_path / site).mkdir()
+        tables.append(manifest(tmp_path / site / "list.csv", f"path,age\n1.png,{age}\ns3://shared/{site}.png,1\n"))
+    found = read_manifests(tables)
+    assert found.of(str(tmp_path / "a/1.png")) == {"age": 70}
+    assert found.of(str(tmp_path / "b/1.png")) == {"age": 35}
+    assert found.of("s3://shared/a.png") == {"age": 1}
+    assert found.of("1.png") == found.of(None) == {}
 
 
 def test_a_column_that_no_manifest_has(tmp_path: Path) -> None:
@@ -71,4 +84,4 @@ def test_what_is_no_readable_table_is_passed_over(tmp_path: Path) -> None:
     )  # a column without a name, cells without one
     found = read_manifests([tmp_path / "gone.csv", tmp_path / "b.csv", rows])
     assert found.types == {"age": pa.int64()}
-    assert (found.of("a.png"), found.of("b.png")) == ({"age": 70}, {"age": None})
+    assert (found.of(str(tmp_path / "a.png")), found.of(str(tmp_path / "b.png"))) == ({"age": 70}, {"age": None})

@@ -73,7 +73,7 @@ def test_names_that_cannot_be(name: str) -> None:
     check_user_columns({"a" * 63: pa.int64(), "_1": pa.string(), "view": pa.string()}, None)
 
 
-@pytest.mark.parametrize("name", ["id", "path", "note", VECTOR])
+@pytest.mark.parametrize("name", ["id", "path", "note", VECTOR, "score", "_distance", "_rowid", "_rowaddr"])
 def test_names_that_are_taken(name: str) -> None:
     with pytest.raises(StoreError, match=f"^column {name} of a manifest has the name of one of the index's own$") as at:
         check_user_columns({name: pa.string()}, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 
 from dualsight.errors import StoreError
 from dualsight.store import search as searching
-from dualsight.store.search import MAX_HITS, RERANK_REFINE, Approximate, nearest, search
+from dualsight.store.check import build
+from dualsight.store.search import MAX_HITS, RERANK_REFINE, Approximate, keep_tuned, nearest, search
 from index_tables import circle, write_table
 
 NORTH = circle(0)[0]
@@ -118,3 +120,17 @@ def test_a_search_that_reranks_looks_further(table: Any, monkeypatch: pytest.Mon
     assert search(table, NORTH, rerank=True, exact=True).is_exact
     more = Approximate(n_lists=10, refine=RERANK_REFINE)
     assert asked == [None, Approximate(n_lists=5, refine=10), more, None]
+
+
+def test_rows_that_a_narrow_filter_leaves_are_found_in_other_lists(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((40, 32), np.float32)
+    vectors = centres[rng.integers(40, size=12_000)] + 0.1 * rng.standard_normal((12_000, 32), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    farthest = set(np.argsort(vectors @ vectors[0])[:5].tolist())
+    sites = ["far" if place in farthest else "here" for place in range(len(vectors))]
+    table = write_table(tmp_path, vectors, site=sites)
+    build(table)
+    keep_tuned(table, Approximate(n_lists=1, refine=10))
+    hits = search(table, vectors[0], where="site = 'far'")
+    assert not hits.is_exact and set(places(hits)) == farthest

@@ -35,7 +35,7 @@ from dualsight.interface.cli.options import (
     read_reading,
 )
 from dualsight.interface.cli.stderr import show_line, waiting
-from dualsight.interface.cli.whole_file import check_place
+from dualsight.interface.whole_file import check_place
 
 if TYPE_CHECKING:
     from dualsight.learn.adapt.train import Estimate, Trained

@@ -14,7 +14,7 @@ import typer
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import ModelName, open_model
 from dualsight.interface.cli.stderr import show_error, show_line, show_progress, waiting
-from dualsight.interface.cli.whole_file import make_folder, whole_file
+from dualsight.interface.whole_file import make_folder, whole_file
 
 if TYPE_CHECKING:
     from dualsight.interface.cli.demo_cases import Answer, Case

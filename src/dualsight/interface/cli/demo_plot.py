@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dualsight.image.frame import Frame
 from dualsight.interface.cli.demo_cases import Answer
-from dualsight.interface.cli.whole_file import whole_file
+from dualsight.interface.whole_file import whole_file
 from dualsight.task.classify import Classification
 
 COLUMNS = 6

@@ -35,7 +35,7 @@ from dualsight.interface.cli.options import (
 )
 from dualsight.interface.cli.result_row import INTEGERS, TEXTS, describe_origin, model_origin
 from dualsight.interface.cli.stderr import show_error, show_line, show_progress
-from dualsight.interface.cli.whole_file import check_place
+from dualsight.interface.whole_file import check_place
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,7 +23,7 @@ from dualsight.interface.cli.options import (
     read_reading,
 )
 from dualsight.interface.cli.stderr import show_line, waiting
-from dualsight.interface.cli.whole_file import check_folder, make_folder, whole_file
+from dualsight.interface.whole_file import check_folder, make_folder, whole_file
 
 if TYPE_CHECKING:
     from dualsight.learn.evaluate.report import Evaluation, MethodName

@@ -24,8 +24,8 @@ from dualsight.interface.cli.options import (
 )
 from dualsight.interface.cli.result_row import model_origin
 from dualsight.interface.cli.stderr import show_line, waiting
-from dualsight.interface.cli.whole_file import check_place
 from dualsight.interface.explained import MethodName, hottest, map_row
+from dualsight.interface.whole_file import check_place
 
 if TYPE_CHECKING:
     from dualsight.task.explain.explain import Explanation, Target

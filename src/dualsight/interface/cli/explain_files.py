@@ -19,8 +19,8 @@ from dualsight.image.limits import Limits
 from dualsight.image.reading import Plane, Reading
 from dualsight.image.source import Item
 from dualsight.image.unpack import unzipped
-from dualsight.interface.cli.whole_file import whole_file
 from dualsight.interface.overlay import RESEARCH, draw_overlay
+from dualsight.interface.whole_file import whole_file
 from dualsight.task.explain.explain import Explanation
 
 SUFFIXES = (".png", ".npy", ".npz", ".nii", ".nii.gz", ".dcm")

@@ -27,7 +27,7 @@ from dualsight.interface.cli.options import (
     read_reading,
 )
 from dualsight.interface.cli.stderr import show_error
-from dualsight.interface.cli.whole_file import check_place, whole_file
+from dualsight.interface.whole_file import check_place, whole_file
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ import typer
 from dualsight.interface.cli.index_add import add
 from dualsight.interface.cli.options import AsCsv, AsJson, Cosine, Db, Where, check_one_of
 from dualsight.interface.cli.stderr import show_line, show_progress, waiting
-from dualsight.interface.cli.whole_file import check_place, whole_file
+from dualsight.interface.whole_file import check_place, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualsight.interface.cli.options import AsJson
-from dualsight.interface.cli.whole_file import check_place
+from dualsight.interface.whole_file import check_place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +99,7 @@ def _write_attention(where: str, resized: NDArray[np.uint8], at: tuple[float, fl
 
     from dualsight.image.prepare import normalise
     from dualsight.interface.attention_sheet import draw_attention
-    from dualsight.interface.cli.whole_file import whole_file
+    from dualsight.interface.whole_file import whole_file
     from dualsight.task.explain.attention import attention
     from dualsight.task.model import load
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualsight.interface.cli.stderr import show_line, show_progress
-from dualsight.interface.cli.whole_file import make_folder, whole_file
+from dualsight.interface.whole_file import make_folder, whole_file
 
 if TYPE_CHECKING:
     from dualsight.learn.phantom.base import Modality

@@ -90,8 +90,8 @@ def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file:
     Example:
       dualsight keys add ward7 --file keys.txt
     """
-    from dualsight.interface.cli.whole_file import check_place
     from dualsight.interface.http.key_file import add_key, new_key
+    from dualsight.interface.whole_file import check_place
 
     check_place(file)
     key = new_key()
@@ -127,7 +127,7 @@ def show(file: KeyFileOption) -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    from dualsight.interface.cli.whole_file import whole_file
+    from dualsight.interface.whole_file import whole_file
 
     with whole_file(file) as out:
         out.write(text.encode())

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.interface.cli.whole_file import whole_file
+from dualsight.interface.whole_file import whole_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

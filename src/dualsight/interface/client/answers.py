@@ -26,7 +26,7 @@ IMAGE_ERRORS: dict[str, type[ImageError]] = {
     "unreadable_image": UnreadableImage,
     "unsupported_image": UnsupportedImage,
     "image_too_large": ImageTooLarge,
-    "request_too_large": ImageTooLarge,  # of one picture
+    "body_too_large": ImageTooLarge,  # of one picture
 }
 
 

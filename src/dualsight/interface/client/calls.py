@@ -31,6 +31,8 @@ R = TypeVar("R", Embedded, Classification)
 
 READING = Reading()
 TEXTS_A_REQUEST = 256
+TOO_MUCH_ASKED = "request_too_large"
+"""A server's word for too many labels or texts, of which no picture is to blame."""
 
 
 class Calls:
@@ -153,8 +155,7 @@ class Calls:
         except ServiceError as error:
             if error.code not in answers.IMAGE_ERRORS:
                 raise
-            problem = {"code": error.code, "message": error.problem, "details": {"hint": error.hint}}
-            raise answers.failed({"index": 0, "error": problem}, upload).error from None
+            raise answers.failed(_row_of(error), upload).error from None
         with answers.understood(self.service):
             return answers.explained(document, upload)
 
@@ -185,7 +186,7 @@ class Calls:
     def _rows(
         self, uploads: Sequence[Upload], path: str, fields: Mapping[str, Sequence[str]], key: str
     ) -> Exchange[list[tuple[Upload, Mapping[str, Any]]]]:
-        """The server's rows. What it refuses as a whole, too large or with nothing to read, is asked again in halves:
+        """The server's rows. Pictures that it refuses as a whole, too many or none to read, are asked again in halves:
         a single picture that is refused is a row with an error.
         """
         if not uploads:
@@ -194,11 +195,10 @@ class Calls:
             request = Request(path=path, fields=fields, files=[upload.content for upload in uploads])
             document = yield from self._ask(request)
         except ServiceError as error:
-            if error.status not in (413, 422):
+            if error.status not in (413, 422) or error.code == TOO_MUCH_ASKED:
                 raise
             if len(uploads) == 1:
-                problem = {"code": error.code, "message": error.problem, "details": {"hint": error.hint}}
-                return [(uploads[0], {"index": 0, "error": problem})]
+                return [(uploads[0], _row_of(error))]
             half = len(uploads) // 2
             first = yield from self._rows(uploads[:half], path, fields, key)
             return first + (yield from self._rows(uploads[half:], path, fields, key))
@@ -252,6 +252,11 @@ def _looked_for(query: Query) -> dict[str, object]:
         "unlike_weight": query.unlike_weight,
         **{name: value for name, (value,) in _window(query.reading).items()},
     }
+
+
+def _row_of(error: ServiceError) -> dict[str, Any]:
+    """A single picture's refusal as a server tells it among others."""
+    return {"index": 0, "error": {"code": error.code, "message": error.problem, "details": {"hint": error.hint}}}
 
 
 def _contents(images: Iterable[Any]) -> list[bytes]:

@@ -95,11 +95,12 @@ def ask(request: Request, *, service: str, patience_s: float) -> Exchange[dict[s
 
 
 def _pause_s(retry_after: str | None, attempt: int) -> float:
-    """What the server says (RFC 9110, 10.2.3: seconds or a date), else longer each time and at random: many clients
-    that were sent away together do not come back together.
+    """What the server says (RFC 9110, 10.2.3: seconds or a date), "at once" only the first time: who says so each time
+    would be asked without end. Else longer each time and at random: many clients that were sent away together do not
+    come back together.
     """
     said = _seconds(retry_after)
-    if said is not None:
+    if said is not None and (said > 0 or attempt == 0):
         return said
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * random.uniform(0.5, 1.0)
 
@@ -134,10 +135,12 @@ def _refusal(reply: Reply, service: str) -> DualsightError:
         pass  # not a dualsight server's own words: a proxy on the way has none
     if code == "text_error":
         return TextError(said, hint=hint)
+    if reply.status != 404 or not hint:  # what a 404 is of, an index or an address, the server knows best
+        hint = _HINTS.get(reply.status, hint)
     return ServiceError(
         said,
         service=service,
         status=reply.status,
         code=code,
-        hint=_HINTS.get(reply.status, hint),
+        hint=hint,
     )

@@ -37,11 +37,12 @@ def html_page(found: Evaluation) -> str:
         retrieval_section,
         subgroups_section,
     )
+    main = "".join(section(found) for section in sections)
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Evaluation of {words(found.model)} – dualsight</title><style>{styles}</style></head>"
-        f"<body>{_header(found)}<main>{''.join(section(found) for section in sections)}</main>"
+        f'<body class="walk">{_header(found)}<main>{main}</main>'
         f'<footer><p class="soft">Made by <code>dualsight evaluate</code>. {RESEARCH}</p></footer></body></html>'
     )
 

@@ -81,7 +81,7 @@ class BodyReader:
         return body
 
     async def _read(self, receive: Receive) -> bytes:
-        """The whole body. Raises RequestTooLarge, RequestTooSlow or ClientLeft."""
+        """The whole body. Raises BodyTooLarge, RequestTooSlow or ClientLeft."""
         parts: list[bytes] = []
         size = 0
         try:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dualsight.errors import ConfigError, RequestTooLarge
+from dualsight.errors import BodyTooLarge, ConfigError, RequestTooLarge
 from dualsight.image.limits import Limits as ImageLimits
 from dualsight.text.prompts import PLACEHOLDER
 
@@ -49,9 +49,9 @@ class ServerLimits:
         return ImageLimits(pixels=self.pixels, frames=self.frames, file_bytes=4 * self.body_bytes)
 
     def check_body(self, n_bytes: int) -> None:
-        """Raises RequestTooLarge for more bytes than a body may have."""
+        """Raises BodyTooLarge for more bytes than a body may have."""
         if n_bytes > self.body_bytes:
-            raise RequestTooLarge(f"a body of more than {self.body_bytes:,} bytes", hint="send several requests")
+            raise BodyTooLarge(f"a body of more than {self.body_bytes:,} bytes", hint="send several requests")
 
     def check_images(self, n: int) -> None:
         """Raises RequestTooLarge for more images than a request may have."""

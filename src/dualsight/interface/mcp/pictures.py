@@ -94,7 +94,9 @@ class PictureTools:
         that exclude each other, one of them "No Finding"; zeroshot_label_examples lists some. A file of several frames
         is answered as one picture. Research software: never a diagnosis.
         """
-        ServerLimits().check_labels(len(labels))
+        limits = ServerLimits()
+        limits.check_labels(len(labels))
+        limits.check_texts(labels)
         (answer,) = self._model.iter_classify(self._roots.item(file_path), labels)
         if isinstance(answer, Failed):
             raise answer.error
@@ -142,6 +144,7 @@ class PictureTools:
         """
         check_labels(labels)
         limits = ServerLimits()
+        limits.check_texts(labels if against is None else [*labels, against])
         item = self._roots.item(file_path)
         frame = one_frame(item.frames(Reading()), frame_index, source=item.name)
         limits.check_maps(len(labels), frame.pixels.shape[0] * frame.pixels.shape[1])

@@ -74,7 +74,7 @@ def classify_tab(model: Model, pictures: Pictures, limits: ServerLimits) -> None
         chosen = choose(token, window, plane, number)
         names, prompts = lines(label_text), lines(template_text)
         limits.check_labels(len(names))
-        limits.check_texts([*names, *prompts])
+        limits.check_prompts(names, prompts)
         if thresholds is not None:
             thresholds.check(model.fingerprint, names, prompts, multilabel)
         picture = pictures.whole(chosen) if whole else pictures.frame(chosen)

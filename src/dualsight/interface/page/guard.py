@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -108,7 +108,7 @@ def _check_same_page(headers: Headers) -> None:
     """Raises KeyRefused for a request that another site's page has made this browser send."""
     origin = headers.get("origin")
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or (
-        origin is not None and urlsplit(origin).netloc != headers.get("host")
+        origin is not None and origin.partition("://")[2] != headers.get("host")
     ):
         raise KeyRefused("asked by a page of another site", hint="open the page itself")
 

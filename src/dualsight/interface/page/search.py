@@ -88,9 +88,11 @@ def search_tab(index: Index | None, pictures: Pictures, limits: ServerLimits) ->
     @telling(gr.skip(), gr.skip())
     def search_like(shown: Shown | None, k: float, per: str, where: str, event: gr.EventData) -> tuple[Any, ...]:
         place = int(event.place)
-        if shown is None or not 0 <= place < len(shown.ids):
+        ids = () if shown is None else shown.ids
+        found = index.batches(f"id = '{ids[place]}'") if 0 <= place < len(ids) else ()
+        row = next((row for batch in found for row in batch.to_pylist()), None)
+        if row is None:  # of a page that was left open, or pruned meanwhile
             raise StoreError("this hit is no longer here", hint="search again")
-        row = next(batch for batch in index.batches(f"id = '{shown.ids[place]}'") if batch.num_rows).to_pylist()[0]
         query = Query(vector=np.asarray(row["vector"], np.float32))
         return find(query, where, k, per, f"like {_name(row)}")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from dualsight.interface.cli.whole_file import whole_file
 from dualsight.interface.page_walk.image_sections import picture_section, pooling_section, stages_section
 from dualsight.interface.page_walk.meeting_sections import meeting_section, text_section
 from dualsight.interface.page_walk.parts import words
 from dualsight.interface.page_walk.table_section import tables_section
+from dualsight.interface.whole_file import whole_file
 from dualsight.interface.words import billions, by, count
 from dualsight.task.inspect.report import Report
 from dualsight.task.inspect.walk import ImageWalk

@@ -66,6 +66,7 @@ def test_three_files_and_a_summary(ask, manifest: Path, tmp_path: Path) -> None:
     html = (tmp_path / "out/report.html").read_text()
     page = Page(html)
     assert not {"script", "link", "iframe", "img"} & {tag for tag, _ in page.tags}
+    assert ("body", {"class": "walk"}) in page.tags  # what all of its style is for
     assert "http" not in html.replace("http-equiv", "")
     assert "<b>" not in html.split("</style>")[1]
     assert "secret" not in html + json.dumps(report)

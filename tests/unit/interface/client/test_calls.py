@@ -59,7 +59,7 @@ def picky(request: Request) -> tuple[int, Any]:
     """Files of one number each: gives it back; refuses more than three files, and -1; all bad is 422."""
     values = [float(content) for content in request.files]
     if len(values) > 3:
-        return 413, refusal("request_too_large", "too much")
+        return 413, refusal("body_too_large", "too much")
     bad = refusal("unreadable_image", "image {}: damaged")["error"]
     rows = [
         {"index": i, "error": bad | {"message": f"image {i}: damaged"}} if value < 0 else row(i, value)
@@ -86,13 +86,40 @@ def test_each_picture_has_its_own_answer_in_its_place(calls: Calls, values: tupl
 def test_one_picture_that_is_too_large_fails_alone(calls: Calls) -> None:
     def answer(request: Request) -> tuple[int, Any]:
         if any(len(content) > 3 for content in request.files):
-            return 413, refusal("request_too_large", "a body of 9 bytes")
+            return 413, refusal("body_too_large", "a body of 9 bytes")
         return 200, {**ABOUT, "images": [row(i, 1) for i in range(len(request.files))]}
 
     first, second, third = answered(calls.embed(pictures(b"a", b"longer", b"b"), per="image", reading=READING), answer)
     assert isinstance(first, Embedded) and isinstance(third, Embedded)
     assert isinstance(second, Failed) and isinstance(second.error, ImageTooLarge)
     assert str(second.error) == "image 1: a body of 9 bytes"
+
+
+def test_too_many_labels_are_no_pictures_fault(calls: Calls) -> None:
+    asked = []
+
+    def answer(request: Request) -> tuple[int, Any]:
+        asked.append(request)
+        return 413, refusal("request_too_large", "1,001 labels are more than the limit of 1,000")
+
+    labels = [f"label {i}" for i in range(1_001)]
+    batch = pictures(b"1", b"2", b"3")
+    exchange = calls.classify(batch, labels, multilabel=False, templates=["{label}"], reading=READING)
+    with pytest.raises(ServiceError, match="413: 1,001 labels are more") as caught:
+        answered(exchange, answer)
+    assert (len(asked), caught.value.code, caught.value.hint) == (1, "request_too_large", "mend it")
+    asked.clear()
+    options: Any = {"against": None, "templates": ["{label}"], "method": "grad-cam", "frame_index": None}
+    with pytest.raises(ServiceError, match="1,001 labels"):
+        answered(calls.explain(b"1", labels, **options, reading=READING), answer)
+    assert len(asked) == 1
+
+
+def test_one_picture_that_is_too_large_to_be_explained(calls: Calls) -> None:
+    options: Any = {"against": None, "templates": ["{label}"], "method": "grad-cam", "frame_index": None}
+    exchange = calls.explain(b"1", ["a"], **options, reading=READING)
+    with pytest.raises(ImageTooLarge, match="a body of 9 bytes"):
+        answered(exchange, lambda request: (413, refusal("body_too_large", "a body of 9 bytes")))
 
 
 def test_frames_of_a_file_stay_together(calls: Calls) -> None:

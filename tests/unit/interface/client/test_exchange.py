@@ -55,6 +55,15 @@ def test_a_date_is_waited_for() -> None:
     assert asked(reply(503, retry_after=past), reply(200, {}))[1] == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("word", ["0", format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)])
+def test_at_once_said_again_and_again_is_not_asked_without_end(word: str) -> None:
+    busy = reply(503, refusal("not_ready", "no model"), retry_after=word)
+    answer, waits = asked(*[busy] * 3, reply(200, {}))
+    assert answer == {} and waits[:2] == [0.0, 0.0] and min(waits[2:]) > 0
+    with pytest.raises(ServiceError, match="503: no model"):
+        asked(*[busy] * 40)
+
+
 @given(st.one_of(st.none(), st.text()))
 def test_without_a_usable_word_pauses_grow_and_are_bounded(word: str | None) -> None:
     if word is not None and word.strip().isdecimal():
@@ -80,6 +89,18 @@ def test_patience_ends_before_a_pause_that_is_too_long() -> None:
 def test_a_refused_key_is_not_tried_again() -> None:
     with pytest.raises(ServiceError, match=r"127\.0\.0\.1:1: the server answers 401: no key") as caught:
         asked(reply(401, refusal("key_refused", "no key")))
+    assert "DUALSIGHT_KEY" in caught.value.hint
+
+
+def test_what_is_not_found_is_told_in_the_servers_words() -> None:
+    with pytest.raises(ServiceError, match="404: no index") as caught:
+        asked(reply(404, refusal("not_offered", "no index", "start it with --index FOLDER")))
+    assert caught.value.hint == "start it with --index FOLDER"
+    with pytest.raises(ServiceError) as caught:
+        asked(reply(404, refusal("not_found", "nothing here")))
+    assert "dualsight serve" in caught.value.hint
+    with pytest.raises(ServiceError) as caught:
+        asked(reply(401, refusal("key_refused", "no key", "send the header Authorization: Bearer KEY")))
     assert "DUALSIGHT_KEY" in caught.value.hint
 
 

@@ -15,6 +15,7 @@ from dualsight.interface.http.errors import STATUS, code_of, refusal, status_of
         (errors.KeyRefused("x"), 401, "key_refused"),
         (errors.RequestTooSlow("x"), 408, "request_too_slow"),
         (errors.RequestTooLarge("x"), 413, "request_too_large"),
+        (errors.BodyTooLarge("x"), 413, "body_too_large"),
         (errors.UnsupportedBody("x"), 415, "unsupported_body"),
         (errors.ImageTooLarge("x"), 422, "image_too_large"),
         (errors.TextError("x"), 422, "text_error"),

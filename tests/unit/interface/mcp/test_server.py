@@ -112,6 +112,8 @@ def test_an_explanation_is_a_picture_and_numbers(call, model: dualsight.Model) -
         ({"labels": ["a"], "against": "a"}, "against itself"),
         ({"labels": []}, "labels"),
         ({"labels": [f"label {i}" for i in range(9)]}, "9 maps"),
+        ({"labels": ["a", "a" * 4_001]}, "4,001 characters"),
+        ({"labels": ["a"], "against": "a" * 4_001}, "4,001 characters"),
         ({"labels": ["a"], "method": "magic"}, "method"),
         ({"labels": ["a"], "frame_index": 5}, "no frame 5"),
         ({"labels": ["a"], "file_path": "/etc/passwd"}, "no file in a folder"),
@@ -179,7 +181,14 @@ def test_a_broken_picture_is_told_under_the_agent_s_own_name(model: dualsight.Mo
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"), [([], "no labels"), (["a", "a"], "twice"), ([" "], "blank"), (["a"] * 1001, "1,001 labels")]
+    ("labels", "said"),
+    [
+        ([], "no labels"),
+        (["a", "a"], "twice"),
+        ([" "], "blank"),
+        (["a"] * 1001, "1,001 labels"),
+        (["a" * 4_001], "4,001 characters"),
+    ],
 )
 def test_unusable_labels_are_told(call, labels: list[str], said: str) -> None:
     assert said in told(call("zeroshot_classify", file_path=CHEST.name, labels=labels))

@@ -112,8 +112,13 @@ def test_what_a_visitor_types_has_a_limit(guard: Guard) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"origin": "http://elsewhere.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}],
-    ids=["origin", "null", "cross-site"],
+    [
+        {"origin": "http://elsewhere.example"},
+        {"origin": "null"},
+        {"origin": "http://["},
+        {"sec-fetch-site": "cross-site"},
+    ],
+    ids=["origin", "null", "no address", "cross-site"],
 )
 def test_another_sites_page_can_do_nothing(guard: Guard, tmp_path: Path, headers: dict[str, str]) -> None:
     for method, path in (("POST", "/ui/upload"), ("POST", "/ui/gradio_api/queue/join"), ("DELETE", "/ui/upload/a")):

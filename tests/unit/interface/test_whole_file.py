@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dualsight.errors import OutputError
-from dualsight.interface.cli.whole_file import check_folder, make_folder, whole_file
+from dualsight.interface.whole_file import check_folder, make_folder, whole_file
 
 
 def test_the_name_is_taken_only_at_the_end(tmp_path: Path) -> None:
