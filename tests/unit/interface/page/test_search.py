@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,11 +21,17 @@ from index_tables import circle, write_table
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")  # its use of pandas
 
 
+async def laid_out(folder: Path) -> gr.Blocks:
+    """The tab over an index; in a loop, because Gradio would open one of its own and leave it."""
+    uploads = Uploads(folder, file_bytes=1, total_bytes=1)
+    with gr.Blocks() as page:
+        search_tab(Index(folder / "db"), Pictures(uploads, Limits()), ServerLimits())
+    return page
+
+
 def test_a_hit_that_was_pruned_meanwhile_is_no_longer_here(tmp_path: Path) -> None:
     table = write_table(tmp_path / "db", circle(0, 10), source=["a.png", "b.png"])
-    uploads = Uploads(tmp_path, file_bytes=1, total_bytes=1)
-    with gr.Blocks() as page:
-        search_tab(Index(tmp_path / "db"), Pictures(uploads, Limits()), ServerLimits())
+    page = asyncio.run(laid_out(tmp_path))
     (search_like,) = [one.fn for one in page.fns.values() if getattr(one.fn, "__name__", "") == "search_like"]
 
     def asked(place: int) -> tuple[Any, ...]:
