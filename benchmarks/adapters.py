@@ -31,7 +31,7 @@ from dualsight.learn.adapt import KNearest, LinearProbe, MlpAdapter, PromptEnsem
 from dualsight.learn.adapt.head import Head
 from dualsight.learn.metrics import roc_auc
 from dualsight.learn.neighbours import nearest_votes
-from dualsight.learn.phantom.base import Modality
+from dualsight.learn.phantom.base import SIDES, Modality
 from dualsight.learn.phantom.catalogue import HELD_OUT, MODALITIES, draw_many
 from dualsight.learn.phantom.xray import CHEST
 from dualsight.learn.zero_shot import label_vector
@@ -41,7 +41,6 @@ from dualsight.task.model import Model
 ROOT = Path(__file__).parents[1]
 FIRST = HELD_OUT + 40_000_000  # of the patients: no other measurement uses these
 CHUNK = 500
-SIDES = ("left", "right")
 SAME = 0.9999
 EPOCHS = 10  # of the MLP, chosen of 8, 10, 15 and 40 on a quarter of the phantoms to learn from
 

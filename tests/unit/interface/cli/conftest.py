@@ -50,6 +50,21 @@ def broken(tmp_path: Path, picture: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """A table of twenty pictures of ten patients, dark and bright in turn, labelled so."""
+    rng = np.random.default_rng(1)
+    rows = ["path,label,patient"]
+    for i in range(20):
+        bright = i % 2
+        pixels = rng.integers(150 * bright, 100 + 150 * bright, (40, 40, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i:02}.png")
+        rows.append(f"{i:02}.png,{('dark', 'bright')[bright]},P{i // 2}")
+    table = tmp_path / "manifest.csv"
+    table.write_text("\n".join(rows) + "\n")
+    return table
+
+
 def draw(path: Path, seed: int) -> Path:
     pixels = np.random.default_rng(seed).integers(0, 256, (40, 50, 3), np.uint8)
     Image.fromarray(pixels).save(path)

@@ -7,26 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from dualsight.store.index import Index
 from index_tables import write_table
 
-N = 20
-
-
-@pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(1)
-    rows = ["path,label,patient"]
-    for i in range(N):
-        bright = i % 2
-        pixels = rng.integers(150 * bright, 100 + 150 * bright, (40, 40, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{i:02}.png")
-        rows.append(f"{i:02}.png,{('dark', 'bright')[bright]},P{i // 2}")
-    table = tmp_path / "manifest.csv"
-    table.write_text("\n".join(rows) + "\n")
-    return table
+N = 20  # pictures of `manifest`
 
 
 @pytest.fixture
