@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import dualsight
 from command_tree import page
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +82,15 @@ def test_what_newcomers_are_sent_to_is_there() -> None:
         set(),
         set(),
     )
+
+
+def test_every_public_name_is_on_the_python_page(site: Path) -> None:
+    """By its anchor, which is there only where the name was found in the source."""
+    html = (site / "python.html").read_text()
+    public = {f"dualsight.{name}" for name in dualsight.__all__} - {"dualsight.__version__", "dualsight.image"}
+    public |= {f"dualsight.image.{name}" for name in dualsight.image.__all__ if name != "open"}
+    public.add("dualsight.image.open.open")  # its module has the same name
+    assert {name for name in public if f'id="{name}"' not in html} == set()
 
 
 def test_every_dependency_is_listed_with_its_licence() -> None:

@@ -32,6 +32,7 @@ REFERENCE = [
         "explain",
         "fine-tuning",
         "pictures",
+        "python",
         "quality-control",
         "scale",
         "search",
