@@ -154,5 +154,5 @@ def test_command_line(tmp_path: Path) -> None:
     assert len(answer["results"]) == 3 and {row["frame_index"] for row in answer["results"]} == {1}
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.format == "PNG"
-    run("index", "export", str(tmp_path / "rows.parquet"), "--db", str(db))
+    run("index", "export", "--db", str(db), "-o", str(tmp_path / "rows.parquet"))
     assert (tmp_path / "rows.parquet").stat().st_size > 0

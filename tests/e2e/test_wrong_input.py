@@ -143,7 +143,7 @@ def test_a_folder_in_place_of_a_file(command: str) -> None:
         "image show one.png -o {}",
         "explain one.png --labels a,b -o {}",
         "adapt train many/table.csv --kind linear -o {}",
-        "index export {} --db empty",
+        "index export --db empty -o {}",
         "inspect demo --image one.png --attention {}",
         "inspect demo --image one.png --html {}",
     ],
@@ -255,7 +255,7 @@ def full_disk() -> Iterator[None]:
         "adapt train labelled/table.csv --kind linear -o a.safetensors",
         "search made.db --image one.png --sheet s.png",
         "index map --db made.db -o map.html",
-        "index export v.parquet --db made.db",
+        "index export --db made.db -o v.parquet",
         "quantize demo -o q --pictures 8",
     ],
 )

@@ -65,6 +65,10 @@ def test_a_short_name_belongs_to_one_long_name() -> None:
     assert {short: names for short, names in long_names.items() if len(names) > 1} == {}
 
 
+def test_what_is_written_is_an_option_and_never_a_bare_word() -> None:
+    assert [one.name for one in COMMANDS for word in one.arguments if word.name in ("output", "out")] == []
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_help_says_what_each_word_is_and_shows_it_at_work(command: Command) -> None:
     assert command.purpose.endswith(".") or command.purpose.endswith("?") or "." in command.purpose
