@@ -34,9 +34,9 @@ def serve(
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="PEM, with its chain")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="PEM")] = None,
     ui: Annotated[bool, typer.Option("--ui", help="with the page of `dualsight ui`, at /ui")] = False,
-    index: Annotated[
+    db: Annotated[
         str | None,
-        typer.Option("--index", metavar="DB", help="what /v1/search and the page search; the page shows its pictures"),
+        typer.Option("--db", metavar="DIR", help="what /v1/search and the page search; the page shows its pictures"),
     ] = None,
 ) -> None:
     """Serve a model by HTTP: our own routes, and those of lion-ai, Azure and OpenAI. Logs on stderr.
@@ -74,7 +74,7 @@ def serve(
         local_only=is_loopback(host) and keys is None,
         cores=max(1, n_cores() // workers) if workers > 1 else None,
         page=ui,
-        index=index,
+        index=db,
         limits=limits,
     )
     place = Place(host=host, port=port, workers=workers, tls_cert=tls_cert, tls_key=tls_key)

@@ -68,7 +68,7 @@ async def _maps(request: Request, service: TheService) -> Maps:
 async def _index(request: Request, service: TheService) -> Index:
     index: Index | None = request.app.state.index
     if index is None:
-        raise NotOffered("this server has no index to search", hint="it is started with one: --index FOLDER")
+        raise NotOffered("this server has no index to search", hint="it is started with one: --db DIR")
     return index
 
 

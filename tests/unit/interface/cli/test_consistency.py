@@ -27,8 +27,10 @@ OF_ITS_COMMAND = {
     "--host": "of mcp only with --http, and its help must say so",
     "--port": "as --host; and two servers on one machine need two ports",
     "--keys": "as --host",
-    "--index": "the page searches it; a server's routes do so too",
+    "--db": "what is done with the index is each command's own; a server and a page do without one",
 }
+
+SEARCHING = ("mcp", "serve", "ui")  # commands that search an index beside what else they do
 
 
 def option(parameter: Any) -> tuple[Any, ...]:
@@ -67,6 +69,14 @@ def test_a_short_name_belongs_to_one_long_name() -> None:
 
 def test_what_is_written_is_an_option_and_never_a_bare_word() -> None:
     assert [one.name for one in COMMANDS for word in one.arguments if word.name in ("output", "out")] == []
+
+
+def test_an_index_has_one_name() -> None:
+    assert {one.name for one in COMMANDS if one.name.startswith(("index", "search")) or one.name in SEARCHING} == {
+        name for kinds in [options()["--db"]] for names in kinds.values() for name in names
+    }
+    assert "--index" not in options()
+    assert [one.name for one in COMMANDS for word in one.arguments if word.name in ("db", "index")] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

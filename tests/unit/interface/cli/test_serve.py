@@ -69,7 +69,7 @@ def test_an_index_may_be_an_address(run, monkeypatch: pytest.MonkeyPatch, comman
         raise ConfigError("enough")
 
     monkeypatch.setattr("dualsight.interface.http.run.check", check)
-    run(command, "--index", "s3://bucket/archive.db")
+    run(command, "--db", "s3://bucket/archive.db")
     assert [settings.index for settings in asked] == ["s3://bucket/archive.db"]
 
 
@@ -116,7 +116,7 @@ def test_beyond_this_machine_a_key_file_is_needed(host: str, tmp_path: Path, wei
         (["--max-images", "300"], "queue"),
         (["--deadline-s", "inf"], "no deadline"),
         (["--model", "nowhere"], "nowhere"),
-        (["--index", "nowhere"], "no index is here"),
+        (["--db", "nowhere"], "no index is here"),
         (["--adapter", "nowhere"], "nowhere"),
         (["--host", "no.such.host.invalid", "--insecure"], "cannot be listened on"),
     ],
