@@ -99,8 +99,8 @@ explain {} --labels a,b
 inspect demo --image {}
 inspect {}
 verify {}
-qc outliers {} --test one.png
-qc outliers one.png --test {}
+qc outliers {} --reference one.png
+qc outliers one.png --reference {}
 qc duplicates {}
 qc exam one.png --reference {}
 evaluate {} -o report
@@ -119,7 +119,7 @@ classify one.png --labels a,b --model {}
 serve --keys {} --port 0
 serve --adapter {} --port 0
 serve --tls-cert {} --tls-key {} --port 0
-keys list --file {}
+keys list --keys {}
 doctor --explain-engine {}
 """.strip().splitlines()
 
@@ -353,7 +353,7 @@ def process(*command: str, without: str = "", **environment: str) -> subprocess.
         "evaluate endless/table.csv -o made",
         "adapt train endless/table.csv --kind mlp -o made/a.safetensors",
         "adapt predict endless --adapter knn.safetensors",
-        "qc outliers endless --test endless",
+        "qc outliers endless --reference endless",
         "qc duplicates endless",
         "explain one.png --labels a,b --method rise -o made/s.png",
     ],

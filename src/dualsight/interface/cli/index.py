@@ -136,7 +136,8 @@ def versions(db: Db) -> None:
 
 @commands.command()
 def restore(
-    db: Db, version: Annotated[int, typer.Argument(help="as `versions` numbers them", show_default=False)]
+    db: Db,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="as `versions` numbers them", show_default=False)],
 ) -> None:
     """Make an earlier state the newest; nothing is lost by it.
 

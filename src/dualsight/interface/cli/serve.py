@@ -13,7 +13,7 @@ from dualsight.interface.cli.options import Device, Engine, ModelName, Precision
 
 commands = typer.Typer(no_args_is_help=True, help="Keys of `dualsight serve`: names and hashes in a file.")
 
-KeyFileOption = Annotated[Path, typer.Option("--file", metavar="FILE", help="the key file")]
+KeyFileOption = Annotated[Path, typer.Option("--keys", metavar="FILE", help="the key file")]
 
 
 def serve(
@@ -43,7 +43,7 @@ def serve(
 
     \b
     Example:
-      dualsight keys add ward7 --file keys.txt
+      dualsight keys add ward7 --keys keys.txt
       dualsight serve --host 0.0.0.0 --keys keys.txt
     """
     need_server()
@@ -83,12 +83,12 @@ def serve(
 
 
 @commands.command()
-def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file: KeyFileOption) -> None:
+def add(name: Annotated[str, typer.Argument(metavar="NAME", help="whose key it will be")], file: KeyFileOption) -> None:
     """Make a key and print it, once: the file keeps only its hash. A running server takes it at once.
 
     \b
     Example:
-      dualsight keys add ward7 --file keys.txt
+      dualsight keys add ward7 --keys keys.txt
     """
     from dualsight.interface.http.key_file import add_key, new_key
     from dualsight.interface.whole_file import check_place
@@ -100,12 +100,12 @@ def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file:
 
 
 @commands.command()
-def remove(name: Annotated[str, typer.Argument(help="whose key ends")], file: KeyFileOption) -> None:
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="whose key ends")], file: KeyFileOption) -> None:
     """Take a key back. A running server refuses it from then on.
 
     \b
     Example:
-      dualsight keys remove ward7 --file keys.txt
+      dualsight keys remove ward7 --keys keys.txt
     """
     from dualsight.interface.http.key_file import remove_key
 
@@ -118,7 +118,7 @@ def show(file: KeyFileOption) -> None:
 
     \b
     Example:
-      dualsight keys list --file keys.txt
+      dualsight keys list --keys keys.txt
     """
     from dualsight.interface.http.key_file import read_hashes
 

@@ -15,11 +15,11 @@ from dualsight.interface.http.run import Place, check
 
 def test_a_key_is_made_shown_once_and_taken_back(run, tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    key = run("keys", "add", "ward7", "--file", file).stdout.strip()
+    key = run("keys", "add", "ward7", "--keys", file).stdout.strip()
     assert KeyFile(file).name_of(key) == "ward7"
-    run("keys", "add", "ward8", "--file", file)
-    assert run("keys", "list", "--file", file).stdout.split() == ["ward7", "ward8"]
-    assert run("keys", "remove", "ward7", "--file", file).exit_code == 0
+    run("keys", "add", "ward8", "--keys", file)
+    assert run("keys", "list", "--keys", file).stdout.split() == ["ward7", "ward8"]
+    assert run("keys", "remove", "ward7", "--keys", file).exit_code == 0
     assert KeyFile(file).name_of(key) is None
 
 
@@ -33,29 +33,29 @@ def test_a_key_is_made_shown_once_and_taken_back(run, tmp_path: Path) -> None:
 )
 def test_a_mistake_with_keys_is_told(run, tmp_path: Path, arguments: list[str], word: str) -> None:
     file = tmp_path / "keys"
-    run("keys", "add", "ward7", "--file", file)
+    run("keys", "add", "ward7", "--keys", file)
     before = file.read_bytes()
-    result = run("keys", *arguments, "--file", file)
+    result = run("keys", *arguments, "--keys", file)
     assert result.exit_code == 1 and word in result.stderr
     assert file.read_bytes() == before
-    assert run("keys", "list", "--file", tmp_path / "none").exit_code == 1
+    assert run("keys", "list", "--keys", tmp_path / "none").exit_code == 1
 
 
 def test_keys_need_no_extra(tmp_path: Path) -> None:
     hidden = "fastapi", "starlette", "prometheus_client", "python_multipart", "uvicorn"
     code = f"import sys; sys.modules.update(dict.fromkeys({hidden})); from dualsight.__main__ import main; main()"
     for words in (["add", "ward7"], ["list"], ["remove", "ward7"]):
-        command = [sys.executable, "-c", code, "keys", *words, "--file", str(tmp_path / "keys")]
+        command = [sys.executable, "-c", code, "keys", *words, "--keys", str(tmp_path / "keys")]
         done = subprocess.run(command, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_notes_in_a_key_file_are_kept(run, tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    run("keys", "add", "ward7", "--file", file)
+    run("keys", "add", "ward7", "--keys", file)
     file.write_text(f"{file.read_text()}# until May\n")
-    run("keys", "add", "ward8", "--file", file)
-    run("keys", "remove", "ward7", "--file", file)
+    run("keys", "add", "ward8", "--keys", file)
+    run("keys", "remove", "ward7", "--keys", file)
     first, note, last = file.read_text().splitlines()
     assert (first[:1], note) == ("#", "# until May") and last.startswith("ward8 ")
 
