@@ -50,6 +50,11 @@ class Command:
         return [parameter for parameter in self.click.params if "--help" not in parameter.opts]
 
     @property
+    def arguments(self) -> list[Any]:
+        """Those of its parameters that are told by their place."""
+        return [parameter for parameter in self.parameters if parameter.param_type_name == "argument"]
+
+    @property
     def options(self) -> list[Any]:
         """Those of its parameters that begin with a dash."""
         return [parameter for parameter in self.parameters if parameter.param_type_name == "option"]

@@ -28,7 +28,8 @@
     │   ├── KeyRefused         no key, or none that the server knows
     │   ├── UnsupportedBody    a content type or encoding that is not taken
     │   ├── RequestTooLarge    over a limit: images, labels, texts, maps
-    │   │   └── BodyTooLarge   over a limit of bytes
+    │   │   ├── BodyTooLarge   over a limit of bytes
+    │   │   └── TooManyImages  over the limit of images
     │   ├── RequestTooSlow     it did not arrive in time
     │   ├── NotOffered         the server was started without what the route needs
     │   └── NotReady           the server has no model yet, or no longer
@@ -160,6 +161,10 @@ class RequestTooLarge(RequestError):
 
 class BodyTooLarge(RequestTooLarge):
     """More bytes than a body may have: the same asked of fewer or smaller images is answered."""
+
+
+class TooManyImages(RequestTooLarge):
+    """More images than a request may have: the same asked of fewer at a time is answered."""
 
 
 class RequestTooSlow(RequestError):

@@ -43,7 +43,7 @@ def recorder() -> Iterator[Recorder]:
 def server(index: Path, recorder: Recorder) -> Iterator[Server]:
     """`dualsight serve --ui`."""
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), recorder.address)
-    with serving("--ui", "--index", index, NO_PROXY="127.0.0.1", **proxies) as server:
+    with serving("--ui", "--db", index, NO_PROXY="127.0.0.1", **proxies) as server:
         yield server
 
 

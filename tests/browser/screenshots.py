@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
         index = Path(place) / "samples.db"
         dualsight.Index.open(index).add(["samples/phantoms", "samples/real"])
-        with serving("--ui", "--index", index) as server, browsing(recorder.address) as browser:
+        with serving("--ui", "--db", index) as server, browsing(recorder.address) as browser:
             for width, height in (WIDE, NARROW):
                 context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
                 page = opened(context.new_page(), server.url)

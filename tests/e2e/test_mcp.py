@@ -75,7 +75,7 @@ def test_the_documented_host_gets_its_answers_over_stdio(
     (expected,) = model.classify(SAMPLES / "chest-x-ray.png", LABELS)
 
     async def ask() -> None:
-        options = ["--adapter", f"chest={adapter}", "--index", str(index.folder)]
+        options = ["--adapter", f"chest={adapter}", "--db", str(index.folder)]
         arguments = ["-m", "dualsight", *server["args"], *options]
         async with Client(StdioServerParameters(command=sys.executable, args=arguments, cwd=ROOT)) as client:
             tools = {tool.name for tool in (await client.list_tools()).tools}

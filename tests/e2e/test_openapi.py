@@ -34,7 +34,7 @@ def test_no_failure(tmp_path: Path) -> None:
     config.write_text(CONFIG)
     index = dualsight.Index.open(tmp_path / "db")
     index.add(SAMPLES, texts=["x-ray chest"])
-    with serving("--index", index.folder) as server:
+    with serving("--db", index.folder) as server:
         command = [Path(sys.executable).with_name("schemathesis"), "--config-file", config, "run"]
         options = ["--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1", "--no-color"]
         result = subprocess.run(

@@ -99,8 +99,8 @@ explain {} --labels a,b
 inspect demo --image {}
 inspect {}
 verify {}
-qc outliers {} --test one.png
-qc outliers one.png --test {}
+qc outliers {} --reference one.png
+qc outliers one.png --reference {}
 qc duplicates {}
 qc exam one.png --reference {}
 evaluate {} -o report
@@ -108,8 +108,8 @@ adapt train {} --kind linear -o a.safetensors
 adapt predict one.png --adapter {}
 train {}
 index info --db {}
-search {} --text a
-search-evaluate {} --label-column a
+search --db {} --text a
+search-evaluate --db {} --label-column a
 quantize {} -o q
 quantize demo -o q --calibrate {}
 classify one.png --labels-file {}
@@ -119,7 +119,7 @@ classify one.png --labels a,b --model {}
 serve --keys {} --port 0
 serve --adapter {} --port 0
 serve --tls-cert {} --tls-key {} --port 0
-keys list --file {}
+keys list --keys {}
 doctor --explain-engine {}
 """.strip().splitlines()
 
@@ -143,7 +143,7 @@ def test_a_folder_in_place_of_a_file(command: str) -> None:
         "image show one.png -o {}",
         "explain one.png --labels a,b -o {}",
         "adapt train many/table.csv --kind linear -o {}",
-        "index export {} --db empty",
+        "index export --db empty -o {}",
         "inspect demo --image one.png --attention {}",
         "inspect demo --image one.png --html {}",
     ],
@@ -179,7 +179,7 @@ def test_a_file_in_place_of_the_results_folder(command: str) -> None:
         ("evaluate many/table.csv -o report --method adapter", "--adapter"),
         ("adapt train many/table.csv --kind linear -o a.safetensors", "only the split train"),
         ("adapt train text.txt --kind linear -o a.safetensors", "no column `path`"),
-        ("search-evaluate empty --label-column finding", "no index"),
+        ("search-evaluate --db empty --label-column finding", "no index"),
     ],
 )
 def test_wrong_labels(command: str, said: str) -> None:
@@ -222,7 +222,7 @@ def test_what_was_made_with_another_model(recipe_folder: Callable[[str], Path]) 
     ):
         assert CliRunner().invoke(app, shlex.split(command)).exit_code == 0
     for command in (
-        "search made.db --text a",
+        "search --db made.db --text a",
         "adapt predict one.png --adapter made.safetensors",
         "adapt train labelled/table.csv --kind knn --embeddings made.npz -o a.safetensors",
         "evaluate labelled/table.csv --embeddings made.npz -o report",
@@ -253,9 +253,9 @@ def full_disk() -> Iterator[None]:
         "inspect demo --image one.png --html walk.html",
         "inspect demo --image one.png --attention s.png",
         "adapt train labelled/table.csv --kind linear -o a.safetensors",
-        "search made.db --image one.png --sheet s.png",
+        "search --db made.db --image one.png --sheet s.png",
         "index map --db made.db -o map.html",
-        "index export v.parquet --db made.db",
+        "index export --db made.db -o v.parquet",
         "quantize demo -o q --pictures 8",
     ],
 )
@@ -353,7 +353,7 @@ def process(*command: str, without: str = "", **environment: str) -> subprocess.
         "evaluate endless/table.csv -o made",
         "adapt train endless/table.csv --kind mlp -o made/a.safetensors",
         "adapt predict endless --adapter knn.safetensors",
-        "qc outliers endless --test endless",
+        "qc outliers endless --reference endless",
         "qc duplicates endless",
         "explain one.png --labels a,b --method rise -o made/s.png",
     ],

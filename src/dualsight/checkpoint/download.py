@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -48,15 +48,24 @@ def is_here(file: RemoteFile, path: Path, *, check: bool) -> bool:
 
 
 @contextmanager
-def turn(hub: Any, lock: Path) -> Generator[None, None, None]:
-    """A turn at a file that other processes may download at the same time; they wait. Raises DownloadError."""
+def turn(hub: Any, lock: Path, *, leave_lock: bool) -> Generator[None, None, None]:
+    """A turn at a file that other processes may download at the same time; they wait. Raises DownloadError.
+
+    leave_lock: whether the lock's own, empty file stays. Otherwise it goes while the turn still lasts: who waits for
+    it sees that it has gone, and makes another.
+    """
     with ExitStack() as held:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(hub.utils.WeakFileLock(lock))
         except OSError as error:
             raise _unwritable(lock.parent, error) from error
-        yield
+        try:
+            yield
+        finally:
+            if not leave_lock:
+                with suppress(OSError):  # where open files cannot be removed
+                    lock.unlink()
 
 
 def download(hub: Any, repo_id: str, commit: str, file: RemoteFile, target: Path) -> None:

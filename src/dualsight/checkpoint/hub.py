@@ -152,20 +152,22 @@ def _fetch(
 ) -> None:
     """Each file in its place in the cache or in `folder`, downloaded where it is not there yet.
 
-    In the cache by one process while the others that want it wait: the lock is huggingface_hub's own of that file.
+    By one process while the others that want it wait. In the cache the lock is huggingface_hub's own of that file; in
+    a folder it lies beside the file for the time, so that who shares the folder over a network waits as well.
     """
-    if folder is not None:
-        for file in files:
-            if not is_here(file, folder / file.name, check=True):
-                download(hub, repo_id, commit, file, folder / file.name)
-        return
     repo = str(hub.file_download.repo_folder_name(repo_id=repo_id, repo_type="model"))
     for file in files:
-        target = _cache(hub) / repo / "blobs" / file.etag
-        if is_here(file, target, check=check_cached):  # so a cache that cannot be written will do
+        if folder is None:
+            target = _cache(hub) / repo / "blobs" / file.etag
+            lock = _cache(hub) / ".locks" / repo / f"{file.etag}.lock"
+        else:
+            target = folder / file.name
+            lock = target.with_name(f"{target.name}.lock")
+        check = check_cached or folder is not None
+        if is_here(file, target, check=check):  # so a place that cannot be written will do
             continue
-        with turn(hub, _cache(hub) / ".locks" / repo / f"{file.etag}.lock"):
-            if not is_here(file, target, check=check_cached):  # another process may have fetched it meanwhile
+        with turn(hub, lock, leave_lock=folder is None):
+            if not is_here(file, target, check=check):  # another process may have fetched it meanwhile
                 download(hub, repo_id, commit, file, target)
 
 

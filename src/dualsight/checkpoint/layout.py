@@ -28,6 +28,7 @@ LANGUAGE_FOLDER = "language_model"
 TOKENIZER = "language_model/clip_tokenizer_4.16.2"
 TOKENIZER_FILES = ("vocab.json", "merges.txt")
 INT8_GRAPH = "int8/image.xml"
+INT8_REPORT = "int8/report.json"  # with the fingerprint of the float weights that the graph was made from
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,14 @@ def locate(path: Path) -> Layout:
         raise CheckpointError(f"{path}: no such file or folder", hint="a checkpoint folder holds config.yaml")
     folder = _folder(path)
     return _layout(folder, _weights(folder))
+
+
+def is_sole(folder: Path, weights: Path) -> bool:
+    """Whether this is the weight file that `locate(folder)` would find: no other is there to be meant."""
+    try:
+        return _weights(folder) == weights
+    except CheckpointError:
+        return False
 
 
 def _folder(path: Path) -> Path:

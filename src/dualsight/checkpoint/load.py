@@ -6,6 +6,7 @@ torch is imported with the weights: what was compiled for another runtime before
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dualsight.checkpoint.config import ModelConfig, parse_config, read_config, read_text
 from dualsight.checkpoint.hub import resolve
-from dualsight.checkpoint.layout import DEMO_MARK, INT8_GRAPH, locate
+from dualsight.checkpoint.layout import DEMO_MARK, INT8_GRAPH, INT8_REPORT, is_sole, locate
 from dualsight.errors import CheckpointError
 from dualsight.text.tokenizer import Tokenizer
 
@@ -56,9 +57,15 @@ class Checkpoint:
 
     @property
     def int8_graph(self) -> Path | None:
-        """The image tower in int8 that `dualsight quantize` has put into this folder; None for any other checkpoint."""
-        graph = None if self.path is None else self.path / INT8_GRAPH
-        return graph if graph is not None and graph.is_file() else None
+        """The image tower in int8 that `dualsight quantize` has made from these weights; None for any other checkpoint.
+
+        Of another weight file in a quantised folder it is none: which file is meant is told by the fingerprint, where
+        there are several. Raises CheckpointError as `model` does, then only.
+        """
+        if self.path is None or self.weights is None or not (self.path / INT8_GRAPH).is_file():
+            return None
+        is_own = is_sole(self.path, self.weights) or _quantised_from(self.path) == self.fingerprint
+        return self.path / INT8_GRAPH if is_own else None
 
     @cached_property
     def int8_fingerprint(self) -> str:
@@ -114,6 +121,14 @@ def open_checkpoint(where: str | Path) -> Checkpoint:
         tokenizer_folder=layout.tokenizer,
         is_demo=config_text.startswith(DEMO_MARK),
     )
+
+
+def _quantised_from(folder: Path) -> str | None:
+    """The fingerprint of the weights that a folder's int8 graph was made from; None where no report tells it."""
+    try:
+        return str(json.loads((folder / INT8_REPORT).read_text(encoding="utf-8"))["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def load_config(where: str | Path) -> ModelConfig:

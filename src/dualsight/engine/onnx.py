@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualsight.engine.cache import kept, key_of
-from dualsight.engine.processor import n_cores
+from dualsight.engine.processor import n_cores, told_threads
 from dualsight.engine.texts import TextsByTorch
 from dualsight.errors import MissingExtra
 
@@ -93,7 +93,8 @@ def open_session(file: Path) -> Any:
     """An .onnx ready to run. Raises MissingExtra."""
     runtime = library()
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = n_cores()  # left to itself it ties threads to cores that it may not have
+    # left to itself it ties threads to cores that it may not have
+    options.intra_op_num_threads = told_threads() or n_cores()
     return runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 

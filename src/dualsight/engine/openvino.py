@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dualsight.engine.cache import kept, key_of
 from dualsight.engine.memory import forget_mapping
-from dualsight.engine.processor import has_bfloat16
+from dualsight.engine.processor import has_bfloat16, told_threads
 from dualsight.engine.texts import TextsByTorch
 from dualsight.errors import EngineError, MissingExtra, OutputError
 
@@ -169,12 +169,15 @@ def save_graph(graph: Any, file: Path) -> None:
 def _compile(graph: Path, precision: Precision) -> Any:
     if precision == "bfloat16" and not has_bfloat16():
         raise EngineError("this processor does not multiply bfloat16", hint="use float32")
-    hints = {
+    hints: dict[str, str | int | bool] = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         "PERFORMANCE_HINT": "LATENCY",
         # its fused attention is wrong for windows that lack tokens (2026.4: embeddings at a cosine of 0.92)
         "SNIPPETS_MODE": "DISABLE",
     }
+    if (threads := told_threads()) is not None:
+        # else each of several processes ties its threads to the same cores, the first ones
+        hints |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
     compiled = library().Core().compile_model(graph, "CPU", hints)
     forget_mapping(graph.with_suffix(".bin"))  # the weights were packed elsewhere
     return compiled

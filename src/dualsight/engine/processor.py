@@ -6,6 +6,7 @@ import os
 import platform
 from pathlib import Path
 
+THREADS = "OMP_NUM_THREADS"
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as Linux calls them, on x86 and on ARM
 
 
@@ -27,7 +28,7 @@ def model_name() -> str:
 def describe() -> list[str]:
     """All of it that a measurement depends on."""
     kind = _cpuinfo(("model name", "flags", "Features")) or platform.machine()
-    return [kind, str(os.cpu_count()), str(n_cores()), os.environ.get("OMP_NUM_THREADS", "")]
+    return [kind, str(os.cpu_count()), str(n_cores()), os.environ.get(THREADS, "")]
 
 
 def n_cores() -> int:
@@ -35,6 +36,16 @@ def n_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def told_threads() -> int | None:
+    """Threads that each engine is to compute with, as OMP_NUM_THREADS says; None: all that it likes.
+
+    torch reads it itself when it is imported; the other runtimes are told. A server's workers and Ray share the cores
+    out by it.
+    """
+    told = os.environ.get(THREADS, "").partition(",")[0].strip()
+    return int(told) if told.isascii() and told.isdigit() and int(told) > 0 else None
 
 
 def _cpuinfo(names: tuple[str, ...]) -> str:

@@ -23,14 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.checkpoint.layout import CONFIG, INT8_GRAPH, SUFFIXES, TOKENIZER_FILES, Layout
+from dualsight.checkpoint.layout import CONFIG, INT8_GRAPH, INT8_REPORT, SUFFIXES, TOKENIZER_FILES, Layout
 from dualsight.checkpoint.load import Checkpoint
 from dualsight.checkpoint.save import whole_folder
 from dualsight.engine.openvino import OpenVinoEngine, library, load_graph, save_graph, write_graph
 from dualsight.errors import EngineError, MissingExtra
 
 Vectors = NDArray[np.float32]
-REPORT = "int8/report.json"
 SMOOTHING = 0.5  # how much of an outlier channel's range the weights take over
 MAX_FLOAT_SHARE = 0.25  # of the quantised inputs that may stay in float: beyond it int8 is hardly faster
 RANKED_ON = 4  # pictures on which each input's loss is measured: those with the least cosine
@@ -103,7 +102,7 @@ def quantize(
         )
         for file in (whole, whole.with_suffix(".bin")):
             file.unlink()
-        (new / REPORT).write_text(json.dumps(asdict(report), indent=1) + "\n")
+        (new / INT8_REPORT).write_text(json.dumps(asdict(report), indent=1) + "\n")
     return report
 
 

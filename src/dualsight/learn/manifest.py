@@ -10,8 +10,9 @@ import csv
 import difflib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -71,7 +72,7 @@ class Manifest:
 
         At least one patient on either side. Raises ManifestError for fewer than two, or a fraction outside 0…1.
         """
-        keys = [example.patient or example.path for example in self.examples]
+        keys = patients_or_files(self.examples)
         patients = list(dict.fromkeys(keys))
         if len(patients) < 2 or not 0 < fraction < 1:
             raise ManifestError(f"{self.path}: {len(patients)} patients cannot be divided by {fraction:g}")
@@ -81,6 +82,21 @@ class Manifest:
         for key, example in zip(keys, self.examples, strict=True):
             sides[key in held].append(example)
         return replace(self, examples=tuple(sides[0])), replace(self, examples=tuple(sides[1]))
+
+
+def patients_or_files(examples: Sequence[Example]) -> list[str | Path]:
+    """Of each example its patient; without one its file, which is then one by itself."""
+    return [example.patient or path for example, path in zip(examples, real_paths(examples), strict=True)]
+
+
+def real_paths(examples: Sequence[Example]) -> list[Path]:
+    """Of each example its file without links and `..`: equal for one file, however it is spelt."""
+    real = lru_cache(maxsize=None)(os.path.realpath)  # a folder once: a table may have a million rows
+
+    def real_path(path: Path) -> Path:
+        return Path(os.path.realpath(path)) if path.is_symlink() else Path(real(path.parent), path.name)
+
+    return [real_path(example.path) for example in examples]
 
 
 def read_manifest(path: Path, *, label_column: str | None = "label", path_column: str = "path") -> Manifest:
@@ -183,10 +199,10 @@ def _leaks(examples: tuple[Example, ...]) -> Iterator[str]:
     """Patients and files in two splits, told by rows: a patient's number is not for messages."""
     for what, keys in (
         ("one patient", [example.patient for example in examples]),
-        ("one file", [str(example.path) for example in examples]),
+        ("one file", real_paths(examples)),
     ):
-        first: dict[tuple[str, str], int] = {}  # (patient or file, split) → its first row
-        homes: dict[str, list[str]] = {}  # patient or file → its splits
+        first: dict[tuple[str | Path, str], int] = {}  # (patient or file, split) → its first row
+        homes: dict[str | Path, list[str]] = {}  # patient or file → its splits
         for key, example in zip(keys, examples, strict=True):
             if key is not None and example.split in SPLITS and (key, example.split) not in first:
                 first[key, example.split] = example.row

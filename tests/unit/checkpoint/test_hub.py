@@ -108,11 +108,15 @@ def test_an_interrupted_pull_goes_on_in_another_process(
     assert stand_in.asked("GET", "medimageinsigt-v1.0.0.pt") == ["bytes=50000-"]
 
 
-def test_two_that_pull_a_file_at_once_fetch_it_once(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("to_folder", [False, True])
+def test_two_that_pull_a_file_at_once_fetch_it_once(
+    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to_folder: bool
+) -> None:
     library = hub._library()
     download = library.file_download.http_get
+    target = tmp_path / "here" if to_folder else None
     found: list[Path] = []
-    second = threading.Thread(target=lambda: found.append(pull(REPO)))
+    second = threading.Thread(target=lambda: found.append(pull(REPO, folder=target)))
 
     def half_way(url: str, sink: BinaryIO, **options: Any) -> None:
         if url.endswith(".pt"):
@@ -124,9 +128,10 @@ def test_two_that_pull_a_file_at_once_fetch_it_once(stand_in: StandIn, monkeypat
         download(url, sink, **options)
 
     monkeypatch.setattr(library.file_download, "http_get", half_way)
-    folder = pull(REPO)
+    folder = pull(REPO, folder=target)
     second.join()
     assert found == [folder]
+    assert set(_files(folder)) == NEEDED
     assert (folder / WEIGHTS).read_bytes() == CONTENT
     assert stand_in.asked("GET", "medimageinsigt-v1.0.0.pt") == ["bytes=50000-"]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 
 from dualsight.checkpoint import hub
 from dualsight.checkpoint.assemble import load_image_encoder
-from dualsight.checkpoint.layout import DEMO_MARK
+from dualsight.checkpoint.layout import DEMO_MARK, INT8_GRAPH, INT8_REPORT
 from dualsight.checkpoint.load import load_checkpoint
 from dualsight.checkpoint.weights import map_tensors
 from dualsight.errors import CheckpointError, ConfigError, MissingTensor, ShapeMismatch, UnexpectedTensor
@@ -29,6 +30,15 @@ Folder = Callable[[str], Path]
 def copy(recipe_folder: Folder, tmp_path: Path) -> Path:
     """A small official folder that a test may change."""
     return Path(shutil.copytree(recipe_folder("davit"), tmp_path / "2024.09.27"))
+
+
+@pytest.fixture
+def quantised(copy: Path) -> Path:
+    """The same with an int8 graph of its weights, as far as loading looks at it."""
+    (copy / INT8_GRAPH).parent.mkdir()
+    (copy / INT8_GRAPH).touch()
+    (copy / INT8_REPORT).write_text(json.dumps({"fingerprint": load_checkpoint(copy).fingerprint}))
+    return copy
 
 
 def _rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
@@ -249,3 +259,20 @@ def test_loading_maps_the_weights_and_imports_no_compiler(tmp_path: Path, recipe
     grown, compiler = done.stdout.split()
     assert int(grown) < 60, "a file with 192 MB of positions was copied into memory"
     assert compiler == "False"
+
+
+def test_an_int8_graph_is_that_of_a_folder_or_of_its_weight_file(quantised: Path) -> None:
+    for where in (quantised, quantised / WEIGHTS):
+        assert load_checkpoint(where).int8_graph == quantised / INT8_GRAPH
+
+
+@pytest.mark.parametrize("other", ["other.safetensors", f"{WEIGHTS}.safetensors"])
+def test_an_int8_graph_is_none_of_another_weight_file_beside(quantised: Path, other: str) -> None:
+    tuned = {
+        key: tensor + 1 if key == "logit_scale" else tensor for key, tensor in map_tensors(quantised / WEIGHTS).items()
+    }
+    save_file(tuned, quantised / other)
+    assert load_checkpoint(quantised / other).int8_graph is None
+    assert load_checkpoint(quantised / WEIGHTS).int8_graph == quantised / INT8_GRAPH
+    (quantised / INT8_REPORT).unlink()
+    assert load_checkpoint(quantised / other).int8_graph is None

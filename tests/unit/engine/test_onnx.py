@@ -58,6 +58,15 @@ def test_a_graph_that_differs_from_torch_is_not_believed(
         engine_of(checkpoint)
 
 
+@pytest.mark.parametrize(("told", "threads"), [("1", 1), ("3,1", 3), ("", None), ("many", None)])
+def test_it_computes_with_as_many_threads_as_it_is_told(
+    recipe_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, told: str, threads: int | None
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    given = engine_of(load_checkpoint(recipe_folder("davit")))._session.get_session_options().intra_op_num_threads
+    assert given == (threads or module.n_cores())
+
+
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtra) as caught:

@@ -77,6 +77,12 @@ def test_only_matrix_products_are_in_bfloat16(demo: Checkpoint) -> None:
     assert all(precisions[kind] == {"f32"} for kind in ("Convolution", "MVN"))
 
 
+def test_it_computes_with_as_many_threads_as_it_is_told(demo: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone = engine_of(demo)._compiled
+    assert (alone.get_property("INFERENCE_NUM_THREADS"), alone.get_property("ENABLE_CPU_PINNING")) == (1, False)
+
+
 def test_texts_are_torchs_own(demo: Checkpoint) -> None:
     tokens = demo.tokenizer(["x-ray chest", "mri brain axial"])
     ours = engine_of(demo).encode_texts(tokens.input_ids, tokens.attention_mask)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import dualsight
-from dualsight.checkpoint.layout import demo_folder
+from dualsight.checkpoint.layout import INT8_REPORT, demo_folder
 from dualsight.checkpoint.load import load_checkpoint
 from dualsight.checkpoint.save import write_weights
 from dualsight.checkpoint.weights import map_tensors
-from dualsight.engine.quantize import REPORT, _quantised, quantize
+from dualsight.engine.quantize import _quantised, quantize
 from dualsight.errors import EngineError, OutputError
 from dualsight.image.frame import Frame
 from dualsight.image.prepare import prepare
@@ -41,7 +41,7 @@ def test_a_quantised_folder_loads_like_any_checkpoint(tmp_path: Path) -> None:
     assert report.cosine_least >= 0.99
     assert (report.calibrated_on, report.compared_on) == (120, 40)
     assert report.bytes_int8 < 0.3 * report.bytes_float32
-    assert json.loads((folder / REPORT).read_text())["cosine_least"] == report.cosine_least
+    assert json.loads((folder / INT8_REPORT).read_text())["cosine_least"] == report.cosine_least
     model, exact = dualsight.load(folder), dualsight.load(folder, precision="exact")
     assert (model.engine.precision, exact.engine.precision) == ("int8", "float32")
     assert exact.fingerprint == dualsight.load().fingerprint != model.fingerprint

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualsight.errors import ManifestError
+from dualsight.learn.evaluate.bootstrap import patient_numbers
 from dualsight.learn.manifest import Manifest, read_manifest
 
 HEAD = "path,label,patient,split\n"
@@ -69,6 +70,19 @@ def test_every_problem_is_told_not_only_the_first(folder: Path) -> None:
         "one patient in the splits train (row 2) and test (row 3)",
         "one file in the splits train (row 2) and test (row 10)",
     )
+
+
+@pytest.mark.parametrize("other", ["sub/../0.png", "link.png", "linked/0.png", "./0.png"])
+def test_a_file_is_the_same_however_it_is_spelt(folder: Path, other: str) -> None:
+    (folder / "sub").mkdir()
+    (folder / "link.png").symlink_to(folder / "0.png")
+    (folder / "linked").symlink_to(folder)
+    found = problems(folder, f"path,label,split\n0.png,mass,train\n{other},mass,test\n")
+    assert found == ("one file in the splits train (row 2) and test (row 3)",)
+    manifest = read_manifest(table(folder, f"path,label\n0.png,x\n{other},x\n1.png,x\n"))
+    sizes = {len(part.examples) for part in manifest.split_by_patient(0.5, seed=0)}
+    assert sizes == {1, 2}
+    assert patient_numbers(manifest.examples).tolist() == [0, 0, 1]
 
 
 def test_no_problem_names_a_patient(folder: Path) -> None:

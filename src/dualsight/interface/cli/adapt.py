@@ -14,8 +14,10 @@ from dualsight.interface.cli.manifest_vectors import vectors_of
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
+    Embeddings,
     Images,
     LabelColumn,
+    Manifest,
     ModelName,
     Mpp,
     Per,
@@ -45,24 +47,14 @@ commands = typer.Typer(no_args_is_help=True, help="A small classifier on embeddi
 
 @commands.command("train")
 def train(
-    manifest: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MANIFEST.csv",
-            help="a table with columns path and label (several labels joined by |); patient and split are used",
-            show_default=False,
-        ),
-    ],
+    manifest: Manifest,
     kind: Annotated[
         Literal["linear", "knn", "mlp", "tip"],
         typer.Option(help="logistic regression, k nearest neighbours, one hidden layer, or Tip-Adapter"),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="a .safetensors")],
     label_column: LabelColumn = "label",
-    embeddings: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="vectors that `dualsight embed MANIFEST.csv -o FILE` wrote: embed nothing"),
-    ] = None,
+    embeddings: Embeddings = None,
     template: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="of tip: a prompt with {label} in it; several are averaged")
     ] = None,

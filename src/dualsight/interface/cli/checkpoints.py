@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dualsight.interface.cli.exits import FAILURE
-from dualsight.interface.cli.options import AsJson
+from dualsight.interface.cli.options import AsJson, Subject
 from dualsight.interface.cli.stderr import console, waiting
 
 
@@ -39,7 +39,7 @@ def pull(
 
 
 def verify(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="a checkpoint's folder or file, a hub id, or demo")],
+    model: Subject,
     image: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="the published chest X-ray, to compare its embedding too")
     ] = None,
@@ -51,10 +51,10 @@ def verify(
     Example:
       dualsight verify weights/2024.09.27
     """
-    with waiting(f"verifying {folder}"):
+    with waiting(f"verifying {model}"):
         from dualsight.checkpoint import verify as checks
 
-        report = checks.verify(folder, image)
+        report = checks.verify(model, image)
     if as_json:
         typer.echo(json.dumps({**asdict(report), "passed": report.passed}, indent=2, ensure_ascii=False))
     else:

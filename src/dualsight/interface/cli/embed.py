@@ -120,7 +120,9 @@ def embed(
 
 
 def embed_text(
-    texts: Annotated[list[str], typer.Argument(metavar="TEXTS…", show_default=False)],
+    texts: Annotated[
+        list[str], typer.Argument(metavar="TEXTS…", help="each is embedded by itself", show_default=False)
+    ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="a .npz, .parquet or .safetensors")
     ] = None,

@@ -11,7 +11,9 @@ import typer
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.manifest_vectors import vectors_of
 from dualsight.interface.cli.options import (
+    Embeddings,
     LabelColumn,
+    Manifest,
     ModelName,
     Mpp,
     PlaneName,
@@ -30,14 +32,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    manifest: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MANIFEST.csv",
-            help="a table with columns path and label (several labels joined by |), and patient and split if you can",
-            show_default=False,
-        ),
-    ],
+    manifest: Manifest,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="for report.html, report.json, thresholds.json")
     ],
@@ -55,7 +50,7 @@ def evaluate(
     template: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="a prompt with {label} in it; several are averaged")
     ] = None,
-    specificity: Annotated[float, typer.Option(metavar="PART", help="at which sensitivity is told")] = 0.9,
+    specificity: Annotated[float, typer.Option(metavar="SHARE", help="at which sensitivity is told")] = 0.9,
     threshold: Annotated[
         Literal["youden", "f1", "specificity"], typer.Option(help="which one `classify --thresholds` applies")
     ] = "youden",
@@ -66,10 +61,7 @@ def evaluate(
         str | None, typer.Option(metavar="COLUMN", help="texts that retrieval asks with", show_default=False)
     ] = None,
     label_column: LabelColumn = "label",
-    embeddings: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="vectors that `dualsight embed MANIFEST.csv -o FILE` wrote: embed nothing"),
-    ] = None,
+    embeddings: Embeddings = None,
     window: WindowName = "auto",
     square_pixels: SquarePixels = False,
     plane: PlaneName = None,

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from dualsight.interface.cli.options import Subject
 from dualsight.interface.cli.stderr import show_line, waiting
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint's folder or file, a hub id, or demo")],
+    model: Subject,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="a new folder for the files")],
     format: Annotated[Literal["onnx", "openvino"], typer.Option(help="whose files")] = "onnx",
 ) -> None:

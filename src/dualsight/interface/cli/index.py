@@ -60,7 +60,7 @@ def export(
     db: Db,
     output: Annotated[
         Path,
-        typer.Argument(metavar="OUTPUT", help="a .parquet file; for milvus and qdrant a folder", show_default=False),
+        typer.Option("-o", "--output", metavar="FILE|FOLDER", help="a .parquet file; for milvus and qdrant a folder"),
     ],
     form: Annotated[
         Literal["parquet", "milvus", "qdrant"],
@@ -71,10 +71,10 @@ def export(
 
     \b
     Example:
-      dualsight index export vectors.parquet --db archive.db
+      dualsight index export --db archive.db -o vectors.parquet
     """
     if form == "parquet" and output.suffix.lower() != ".parquet":
-        raise typer.BadParameter(f"{output} does not end in .parquet", param_hint="OUTPUT")
+        raise typer.BadParameter(f"{output} does not end in .parquet", param_hint="--output")
     if form == "parquet":
         check_place(output)
     index = _open(db)
@@ -136,7 +136,8 @@ def versions(db: Db) -> None:
 
 @commands.command()
 def restore(
-    db: Db, version: Annotated[int, typer.Argument(help="as `versions` numbers them", show_default=False)]
+    db: Db,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="as `versions` numbers them", show_default=False)],
 ) -> None:
     """Make an earlier state the newest; nothing is lost by it.
 

@@ -58,7 +58,7 @@ def add(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SOURCES…",
+            metavar="IMAGES…",
             help="as for `embed`; of a .csv with a column `path`, the other columns are kept",
             show_default=False,
         ),
@@ -71,7 +71,7 @@ def add(
         typer.Option("--column", metavar="NAME", help="of a .csv keep this column only; may be repeated"),
     ] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="drop what none of SOURCES holds any more: name all of them")
+        bool, typer.Option("--prune", help="drop what none of IMAGES holds any more: name all of them")
     ] = False,
     window: WindowName = "auto",
     square_pixels: SquarePixels = False,
@@ -91,7 +91,7 @@ def add(
       dualsight index add archive/ --db archive.db --per volume
     """
     if not sources and texts is None:
-        raise typer.BadParameter("name pictures, or texts with --texts", param_hint="SOURCES…")
+        raise typer.BadParameter("name pictures, or texts with --texts", param_hint="IMAGES…")
     if address is not None and engine != "ray":
         raise typer.BadParameter("only a Ray cluster has an address: --engine ray", param_hint="--address")
     reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)

@@ -23,7 +23,8 @@ def inspect(
     model: Annotated[
         str,
         typer.Argument(
-            help="a checkpoint folder or file, a hub id, `demo`, a config.yaml, or a published model's name: "
+            metavar="MODEL",
+            help="a checkpoint's folder or file, a hub id, demo, a config.yaml, or a published model's name: "
             "medimageinsight, davit-tiny, …",
         ),
     ] = "demo",

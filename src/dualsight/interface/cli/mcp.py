@@ -30,9 +30,11 @@ def mcp(
         list[str] | None,
         typer.Option(metavar="NAME=FILE", help="an adapter for the tool adapter_classify; may be repeated"),
     ] = None,
-    index: Annotated[
+    db: Annotated[
         str | None,
-        typer.Option(metavar="DB", help="an index for the tool search_images; of its pictures those below a root open"),
+        typer.Option(
+            "--db", metavar="DIR", help="an index for the tool search_images; of its pictures those below a root open"
+        ),
     ] = None,
     http: Annotated[bool, typer.Option("--http", help="streamable HTTP at /mcp, instead of stdin and stdout")] = False,
     host: Annotated[
@@ -82,7 +84,7 @@ def mcp(
     roots = Roots(root or [])
     heads = _load_heads(files)
     encoder = open_model(model, engine, precision, device)
-    opened = None if index is None else Index.open(index, model=encoder)
+    opened = None if db is None else Index.open(db, model=encoder)
     searching = () if opened is None else IndexTools(opened, roots).tools
     pictures = PictureTools(encoder, roots, heads, opened)
     server = build_server((zeroshot_label_examples, *pictures.tools, *searching), encoder.notice)

@@ -26,6 +26,19 @@ Images = Annotated[
         show_default=False,
     ),
 ]
+Manifest = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MANIFEST.csv",
+        help="a table with columns path and label (several labels joined by |); patient and split are used",
+        show_default=False,
+    ),
+]
+Embeddings = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="vectors that `dualsight embed MANIFEST.csv -o FILE` wrote: embed nothing"),
+]
+Subject = Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint's folder or file, a hub id, or demo")]
 ModelName = Annotated[
     str, typer.Option("--model", metavar="demo|PATH|HUB_ID", help="a checkpoint's folder or file, a hub id, or demo")
 ]

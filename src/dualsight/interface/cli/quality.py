@@ -48,10 +48,8 @@ Share = Annotated[
 
 @commands.command()
 def outliers(
-    reference: Annotated[
-        list[str], typer.Argument(metavar="REFERENCE…", help="pictures as they should be", show_default=False)
-    ],
-    test: Annotated[list[str], typer.Option(metavar="IMAGES", help="what to look at; may be repeated")],
+    images: Images,
+    reference: Annotated[list[str], typer.Option(metavar="IMAGES", help="pictures as they should be; may be repeated")],
     per: Annotated[
         Literal["image", "study"],
         typer.Option(help="score each file, or each study by how its files spread; without UIDs a folder is a study"),
@@ -73,7 +71,7 @@ def outliers(
 
     \b
     Example:
-      dualsight qc outliers archive/ --test incoming/ --rate 0.05
+      dualsight qc outliers incoming/ --reference archive/ --rate 0.05
     """
     check_one_of(as_json, as_csv)
     reading = read_reading(window, plane=plane)
@@ -82,7 +80,7 @@ def outliers(
     from dualsight.interface.cli.quality_rows import show_table
     from dualsight.learn.outlier import fit_outliers
 
-    known, seen = (_embed(encoder, find_images(sources), reading) for sources in (reference, test))
+    known, seen = (_embed(encoder, find_images(sources), reading) for sources in (reference, images))
     detector = fit_outliers(known.by(per)[1], method=method, rate=rate)
     names, vectors = seen.by(per)
     scores = detector.score(vectors).tolist()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualsight.interface.cli.exits import FAILURE
-from dualsight.interface.cli.options import find_images
+from dualsight.interface.cli.options import Subject, find_images
 from dualsight.interface.cli.stderr import show_error, show_line, waiting
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ FEWEST = 8
 
 
 def quantize(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint's folder or file, a hub id, or demo")],
+    model: Subject,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="a new folder for the checkpoint")],
     calibrate: Annotated[
         list[str] | None,

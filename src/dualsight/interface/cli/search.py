@@ -13,6 +13,7 @@ import typer
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
+    Db,
     LabelColumn,
     ModelName,
     PlaneName,
@@ -34,13 +35,9 @@ if TYPE_CHECKING:
     from dualsight.store.hits import Hits
     from dualsight.store.index import Index
 
-IndexFolder = Annotated[
-    str, typer.Argument(metavar="DB", help="the folder of an index, s3://BUCKET/… or gs://BUCKET/…", show_default=False)
-]
-
 
 def search(
-    db: IndexFolder,
+    db: Db,
     text: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="what to look for, in words; may be repeated")
     ] = None,
@@ -76,7 +73,7 @@ def search(
 
     \b
     Example:
-      dualsight search archive.db --text "ct chest pleural effusion" --where "modality = 'CT'" --per study
+      dualsight search --db archive.db --text "ct chest pleural effusion" --where "modality = 'CT'" --per study
     """
     if not (text or image or volume):
         raise typer.BadParameter("give --text, --image or --volume", param_hint="--text")
@@ -119,7 +116,7 @@ def search(
 
 
 def search_evaluate(
-    db: IndexFolder,
+    db: Db,
     label_column: LabelColumn = "label",
     apart: Annotated[
         str | None,
@@ -136,7 +133,7 @@ def search_evaluate(
 
     \b
     Example:
-      dualsight search-evaluate archive.db --label-column finding --apart patient
+      dualsight search-evaluate --db archive.db --label-column finding --apart patient
     """
     from dualsight.store.index import Index
 

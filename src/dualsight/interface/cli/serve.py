@@ -13,7 +13,7 @@ from dualsight.interface.cli.options import Device, Engine, ModelName, Precision
 
 commands = typer.Typer(no_args_is_help=True, help="Keys of `dualsight serve`: names and hashes in a file.")
 
-KeyFileOption = Annotated[Path, typer.Option("--file", metavar="FILE", help="the key file")]
+KeyFileOption = Annotated[Path, typer.Option("--keys", metavar="FILE", help="the key file")]
 
 
 def serve(
@@ -34,23 +34,22 @@ def serve(
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="PEM, with its chain")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="PEM")] = None,
     ui: Annotated[bool, typer.Option("--ui", help="with the page of `dualsight ui`, at /ui")] = False,
-    index: Annotated[
+    db: Annotated[
         str | None,
-        typer.Option("--index", metavar="DB", help="what /v1/search and the page search; the page shows its pictures"),
+        typer.Option("--db", metavar="DIR", help="what /v1/search and the page search; the page shows its pictures"),
     ] = None,
 ) -> None:
     """Serve a model by HTTP: our own routes, and those of lion-ai, Azure and OpenAI. Logs on stderr.
 
     \b
     Example:
-      dualsight keys add ward7 --file keys.txt
+      dualsight keys add ward7 --keys keys.txt
       dualsight serve --host 0.0.0.0 --keys keys.txt
     """
     need_server()
-    share_cores()
+    cores = share_cores(workers)
     if ui:
         need_page()
-    from dualsight.engine.processor import n_cores
     from dualsight.interface.http.app import Settings
     from dualsight.interface.http.keys import is_loopback
     from dualsight.interface.http.limits import ServerLimits, room_for
@@ -72,9 +71,9 @@ def serve(
         adapter=adapter,
         keys=keys,
         local_only=is_loopback(host) and keys is None,
-        cores=max(1, n_cores() // workers) if workers > 1 else None,
+        cores=cores,
         page=ui,
-        index=index,
+        index=db,
         limits=limits,
     )
     place = Place(host=host, port=port, workers=workers, tls_cert=tls_cert, tls_key=tls_key)
@@ -83,12 +82,12 @@ def serve(
 
 
 @commands.command()
-def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file: KeyFileOption) -> None:
+def add(name: Annotated[str, typer.Argument(metavar="NAME", help="whose key it will be")], file: KeyFileOption) -> None:
     """Make a key and print it, once: the file keeps only its hash. A running server takes it at once.
 
     \b
     Example:
-      dualsight keys add ward7 --file keys.txt
+      dualsight keys add ward7 --keys keys.txt
     """
     from dualsight.interface.http.key_file import add_key, new_key
     from dualsight.interface.whole_file import check_place
@@ -100,12 +99,12 @@ def add(name: Annotated[str, typer.Argument(help="whose key it will be")], file:
 
 
 @commands.command()
-def remove(name: Annotated[str, typer.Argument(help="whose key ends")], file: KeyFileOption) -> None:
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="whose key ends")], file: KeyFileOption) -> None:
     """Take a key back. A running server refuses it from then on.
 
     \b
     Example:
-      dualsight keys remove ward7 --file keys.txt
+      dualsight keys remove ward7 --keys keys.txt
     """
     from dualsight.interface.http.key_file import remove_key
 
@@ -118,7 +117,7 @@ def show(file: KeyFileOption) -> None:
 
     \b
     Example:
-      dualsight keys list --file keys.txt
+      dualsight keys list --keys keys.txt
     """
     from dualsight.interface.http.key_file import read_hashes
 

@@ -14,9 +14,9 @@ from dualsight.interface.cli.stderr import show_line
 
 def ui(
     model: ModelName = "demo",
-    index: Annotated[
+    db: Annotated[
         str | None,
-        typer.Option("--index", metavar="DB", help="what the page searches; who sees the page sees its pictures"),
+        typer.Option("--db", metavar="DIR", help="what the page searches; who sees the page sees its pictures"),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
     max_file_mb: Annotated[int, typer.Option("--max-file-mb", min=1, max=2048, help="of a file that is dropped")] = 64,
@@ -31,7 +31,7 @@ def ui(
 
     \b
     Example:
-      dualsight ui --index archive.db
+      dualsight ui --db archive.db
     """
     share_cores()
     need_page()
@@ -41,7 +41,7 @@ def ui(
 
     limits = ServerLimits(body_bytes=max_file_mb << 20, bodies_bytes=room_for(max_file_mb << 20))
     settings = Settings(
-        model=model, engine=engine, precision=precision, device=device, page=True, index=index, limits=limits
+        model=model, engine=engine, precision=precision, device=device, page=True, index=db, limits=limits
     )
     place = Place(port=port)
     check(place, settings, insecure=False)

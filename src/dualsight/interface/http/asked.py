@@ -68,7 +68,7 @@ async def _maps(request: Request, service: TheService) -> Maps:
 async def _index(request: Request, service: TheService) -> Index:
     index: Index | None = request.app.state.index
     if index is None:
-        raise NotOffered("this server has no index to search", hint="it is started with one: --index FOLDER")
+        raise NotOffered("this server has no index to search", hint="it is started with one: --db DIR")
     return index
 
 
@@ -88,7 +88,7 @@ def refusals(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str
         401: "no key, or an unknown one",
         404: "not there",
         408: "not sent in time",
-        413: "over a limit",
+        413: "over a limit: of images, labels, texts, maps or bytes",
         415: "a content type or encoding that is not taken",
         422: "a picture, text or label that cannot be used",
         429: "too much in hand: Retry-After says when to come back",

@@ -8,6 +8,7 @@ multipart/form-data    files `images`, fields repeated ──────┘
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, TypeVar, get_args, get_origin
@@ -16,7 +17,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from dualsight.errors import MalformedRequest, UnsupportedBody
@@ -30,15 +31,34 @@ _IMAGES = "images"
 
 
 class _InMemory(MultiPartParser):
-    """Starlette's parser; no part of a patient's file reaches the disk."""
+    """Starlette's parser; no part of a patient's file reaches the disk.
+
+    It counts for itself: Starlette's own limits are told in words alone, like any other mistake in a form.
+    """
 
     spool_max_size = 1 << 40
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], limits: ServerLimits) -> None:
+        super().__init__(headers, stream, max_files=math.inf, max_fields=math.inf, max_part_size=limits.body_bytes)
+        self._limits = limits
+        self._n_files = self._n_fields = 0
+
+    def on_headers_finished(self) -> None:
+        """Counts a part that begins. Raises TooManyImages, RequestTooLarge."""
+        super().on_headers_finished()
+        if self._current_part.file is None:
+            self._n_fields += 1
+            self._limits.check_fields(self._n_fields)
+        else:
+            self._n_files += 1
+            self._limits.check_images(self._n_files)
 
 
 async def read_request(request: Request, kind: type[M], limits: ServerLimits) -> tuple[M, Sequence[Picture]]:
     """The request's fields, and its pictures: files of a form, base64 of JSON.
 
-    Raises RequestValidationError for fields that do not fit, MalformedRequest for no form, UnsupportedBody.
+    Raises RequestValidationError for fields that do not fit, MalformedRequest for no form, UnsupportedBody, and
+    TooManyImages or RequestTooLarge for a form of more parts than the limits allow.
     """
     sent = content_type(request.headers)
     if sent == JSON:
@@ -80,15 +100,8 @@ async def _parse_form(request: Request, limits: ServerLimits) -> tuple[list[tupl
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
-    parser = _InMemory(
-        request.headers,
-        stream(),
-        max_files=limits.images,
-        max_fields=limits.labels + limits.texts,
-        max_part_size=limits.body_bytes,
-    )
     try:
-        form = await parser.parse()
+        form = await _InMemory(request.headers, stream(), limits).parse()
     except MultiPartException as error:
         raise MalformedRequest(f"no form: {error.message}") from None
     except ValueError:  # Python knows codecs that decode nothing, and names that are none

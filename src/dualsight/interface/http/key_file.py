@@ -21,7 +21,7 @@ from dualsight.errors import ConfigError
 _HEAD = "# name  hash of the key\n"
 _NAME = r"[A-Za-z0-9_.-]{1,64}"
 _LINE = re.compile(rf"(?P<name>{_NAME})\s+sha256:(?P<hash>[0-9a-f]{{64}})")
-_MAKE = "`dualsight keys add NAME --file FILE` makes one"
+_MAKE = "`dualsight keys add NAME --keys FILE` makes one"
 _log = logging.getLogger(__name__)
 
 
@@ -94,7 +94,7 @@ class KeyFile:
         self._seen = self._stamp()
         self._hashes = read_hashes(file)
         if not self._hashes:
-            raise ConfigError(f"{file}: no key in it", hint="`dualsight keys add NAME --file FILE`")
+            raise ConfigError(f"{file}: no key in it", hint="`dualsight keys add NAME --keys FILE`")
 
     def name_of(self, key: str) -> str | None:
         """Whose key it is; None if nobody's. Takes the same time for any key."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dualsight.errors import BodyTooLarge, ConfigError, RequestTooLarge
+from dualsight.errors import BodyTooLarge, ConfigError, RequestTooLarge, TooManyImages
 from dualsight.image.limits import Limits as ImageLimits
 from dualsight.text.prompts import PLACEHOLDER
 
@@ -54,8 +54,15 @@ class ServerLimits:
             raise BodyTooLarge(f"a body of more than {self.body_bytes:,} bytes", hint="send several requests")
 
     def check_images(self, n: int) -> None:
-        """Raises RequestTooLarge for more images than a request may have."""
-        _check(n, self.images, "images")
+        """Raises TooManyImages for more images than a request may have: a client then knows that fewer will do."""
+        if n > self.images:
+            raise TooManyImages(
+                f"more images than the limit of {self.images:,} a request", hint="send several requests"
+            )
+
+    def check_fields(self, n: int) -> None:
+        """Raises RequestTooLarge for more fields of a form, files aside, than labels and texts together may be."""
+        _check(n, self.labels + self.texts, "fields of a form")
 
     def check_maps(self, n: int, pixels: int) -> None:
         """Raises RequestTooLarge for more maps of so many pixels than a request may have, in number or in memory."""

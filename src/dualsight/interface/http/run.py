@@ -54,7 +54,7 @@ def check(place: Place, settings: Settings, *, insecure: bool) -> None:
     if not is_loopback(place.host) and settings.keys is None and not insecure:
         raise ConfigError(
             f"{place.host} can be reached by others, and no key is asked for",
-            hint="--keys FILE (`dualsight keys add NAME --file FILE` makes it), or --insecure",
+            hint="--keys FILE (`dualsight keys add NAME --keys FILE` makes it), or --insecure",
         )
     if (place.tls_cert is None) != (place.tls_key is None):
         raise ConfigError("TLS needs both a certificate and a key", hint="--tls-cert FILE --tls-key FILE")

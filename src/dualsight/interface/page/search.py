@@ -45,7 +45,7 @@ def search_tab(index: Index | None, pictures: Pictures, limits: ServerLimits) ->
         gr.HTML(
             "<p>No index is open here. Make one, and start the page with it:</p>"
             "<p><code>dualsight index add FOLDER --db archive.db</code><br>"
-            "<code>dualsight ui --index archive.db</code></p>",
+            "<code>dualsight ui --db archive.db</code></p>",
             apply_default_css=False,
             elem_classes="walk",
         )

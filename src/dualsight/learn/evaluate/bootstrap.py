@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dualsight.learn.manifest import Example
+from dualsight.learn.manifest import Example, patients_or_files
 
 Floats = NDArray[np.float64]
 Truth = NDArray[np.bool_]
@@ -24,7 +24,7 @@ BLOCK_NUMBERS = 4_000_000  # of weights in memory at a time
 def patient_numbers(examples: Sequence[Example]) -> NDArray[np.int64]:
     """[n], from 0: pictures of one patient have the same. Without a patient a file is one by itself."""
     numbers: dict[str | Path, int] = {}
-    keys = (example.patient or example.path for example in examples)
+    keys = patients_or_files(examples)
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 

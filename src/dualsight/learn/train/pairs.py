@@ -48,8 +48,8 @@ class TrainingData:
 
     @property
     def is_multilabel(self) -> bool:
-        """Whether some pair has several labels, or none."""
-        return any(len(pair.labels) != 1 for pair in (*self.pairs, *self.validation))
+        """Whether some pair that is not one with a text of its own has several labels, or none."""
+        return any(len(pair.labels) != 1 for pair in (*self.pairs, *self.validation) if pair.text is None)
 
     @property
     def digest(self) -> str:

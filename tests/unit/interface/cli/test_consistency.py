@@ -21,19 +21,33 @@ OF_ITS_COMMAND = {
     "--text": "what is done with the text is each command's own",
     "--queries": "exact search of a million rows takes seconds a query, so `index check` asks less",
     "--method": "methods of what the command does",
+    "--reference": "of `qc exam` a table: there it is said how each reference was made",
     "--seed": "what is left to chance differs",
     "--adapter": "what is done with it is each command's own; mcp gives each a name",
     "--format": "each writes forms of its own",
     "--host": "of mcp only with --http, and its help must say so",
     "--port": "as --host; and two servers on one machine need two ports",
     "--keys": "as --host",
-    "--index": "the page searches it; a server's routes do so too",
+    "--db": "what is done with the index is each command's own; a server and a page do without one",
 }
+
+WORD_OF_ITS_COMMAND = {
+    ("inspect", "MODEL"): "a configuration has something to show as well",
+    ("index add", "IMAGES…"): "keeps a table's other columns",
+    ("keys add", "NAME"): "is made",
+    ("keys remove", "NAME"): "is taken back",
+}
+SEARCHING = ("mcp", "serve", "ui")  # commands that search an index beside what else they do
 
 
 def option(parameter: Any) -> tuple[Any, ...]:
     """What must be the same of an option in every command."""
     return (tuple(parameter.opts), parameter.default, parameter.help, parameter.metavar, parameter.multiple)
+
+
+def is_words(argument: Any) -> bool:
+    """Whether an argument is a list of texts."""
+    return str(argument.metavar) == "TEXTS…"
 
 
 def options() -> dict[str, dict[tuple[Any, ...], list[str]]]:
@@ -63,6 +77,45 @@ def test_a_short_name_belongs_to_one_long_name() -> None:
             for short in names[:-1]:
                 long_names[short].add(names[-1])
     assert {short: names for short, names in long_names.items() if len(names) > 1} == {}
+
+
+def test_the_same_bare_word_is_the_same_everywhere() -> None:
+    found: dict[str, set[Any]] = defaultdict(set)
+    for command in COMMANDS:
+        for word in command.arguments:
+            assert word.help and word.metavar, (command.name, word.name)
+            if (command.name, word.metavar) not in WORD_OF_ITS_COMMAND:
+                found[word.metavar.strip("[]")].add(word.help)
+    assert {metavar: helps for metavar, helps in found.items() if len(helps) > 1} == {}
+
+
+def test_a_key_file_has_one_name() -> None:
+    assert {one.name for one in COMMANDS if one.name.startswith("keys ")} | {"serve", "mcp"} == {
+        name for names in options()["--keys"].values() for name in names
+    }
+
+
+def test_a_list_of_pictures_is_what_the_answer_is_about() -> None:
+    """What pictures are compared with is an option."""
+    lists = {
+        (word.metavar, word.help)
+        for one in COMMANDS
+        for word in one.arguments
+        if word.nargs == -1 and not is_words(word)
+    }
+    assert {metavar for metavar, _ in lists} == {"IMAGES…"}
+
+
+def test_what_is_written_is_an_option_and_never_a_bare_word() -> None:
+    assert [one.name for one in COMMANDS for word in one.arguments if word.name in ("output", "out")] == []
+
+
+def test_an_index_has_one_name() -> None:
+    assert {one.name for one in COMMANDS if one.name.startswith(("index", "search")) or one.name in SEARCHING} == {
+        name for kinds in [options()["--db"]] for names in kinds.values() for name in names
+    }
+    assert "--index" not in options()
+    assert [one.name for one in COMMANDS for word in one.arguments if word.name in ("db", "index")] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

@@ -60,7 +60,7 @@ def test_an_index_may_be_an_address(run, monkeypatch: pytest.MonkeyPatch) -> Non
         raise ConfigError("enough")
 
     monkeypatch.setattr("dualsight.store.index.Index.open", open_index)
-    run("mcp", "--index", "s3://bucket/archive.db")
+    run("mcp", "--db", "s3://bucket/archive.db")
     assert asked == ["s3://bucket/archive.db"]
 
 

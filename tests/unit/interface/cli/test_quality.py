@@ -35,7 +35,7 @@ def archive(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("method", ["knn", "mahalanobis"])
 def test_what_is_unlike_the_references_is_told(run, weights: Path, archive: Path, tmp_path: Path, method: str) -> None:
     strange = draw(tmp_path / "strange.png", 50, stripes=True)
-    arguments = (archive, "--test", strange, "--test", archive / "00.png", "--method", method, "--model", weights)
+    arguments = (strange, archive / "00.png", "--reference", archive, "--method", method, "--model", weights)
     result = run("qc", "outliers", *arguments, "--rate", 0.1, "--json")
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
@@ -55,7 +55,9 @@ def test_studies_are_scored_as_wholes(run, weights: Path, tmp_path: Path) -> Non
     new = tmp_path / "new"
     write_series(new / "dicom", 3, study="1.1", series="1.1.1")
     draw(new / "folder" / "a.png", 1)
-    result = run("qc", "outliers", tmp_path / "archive", "--test", new, "--per", "study", "--csv", "--model", weights)
+    result = run(
+        "qc", "outliers", new, "--reference", tmp_path / "archive", "--per", "study", "--csv", "--model", weights
+    )
     assert result.exit_code == 0, result.stderr
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["source"] for row in rows] == ["1.1", str(new / "folder")]
@@ -98,10 +100,10 @@ def test_a_bad_picture_is_told_and_the_rest_is_done(run, weights: Path, archive:
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
-        (("outliers", "{archive}", "--test", "{archive}", "--rate", "0"), 1, "false-positive rate of 0"),
-        (("outliers", "{archive}/00.png", "--test", "{archive}"), 1, "1 reference vectors"),
-        (("outliers", "{archive}", "--test", "{empty}"), 1, "no pictures found"),
-        (("outliers", "{archive}"), 2, "--test"),
+        (("outliers", "{archive}", "--reference", "{archive}", "--rate", "0"), 1, "false-positive rate of 0"),
+        (("outliers", "{archive}", "--reference", "{archive}/00.png"), 1, "1 reference vectors"),
+        (("outliers", "{empty}", "--reference", "{archive}"), 1, "no pictures found"),
+        (("outliers", "{archive}"), 2, "--reference"),
         (("duplicates", "{archive}", "--cosine", "2"), 2, "--cosine"),
         (("duplicates", "{archive}", "--json", "--csv"), 2, "not both"),
         (

@@ -15,11 +15,11 @@ from dualsight.interface.http.run import Place, check
 
 def test_a_key_is_made_shown_once_and_taken_back(run, tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    key = run("keys", "add", "ward7", "--file", file).stdout.strip()
+    key = run("keys", "add", "ward7", "--keys", file).stdout.strip()
     assert KeyFile(file).name_of(key) == "ward7"
-    run("keys", "add", "ward8", "--file", file)
-    assert run("keys", "list", "--file", file).stdout.split() == ["ward7", "ward8"]
-    assert run("keys", "remove", "ward7", "--file", file).exit_code == 0
+    run("keys", "add", "ward8", "--keys", file)
+    assert run("keys", "list", "--keys", file).stdout.split() == ["ward7", "ward8"]
+    assert run("keys", "remove", "ward7", "--keys", file).exit_code == 0
     assert KeyFile(file).name_of(key) is None
 
 
@@ -33,29 +33,29 @@ def test_a_key_is_made_shown_once_and_taken_back(run, tmp_path: Path) -> None:
 )
 def test_a_mistake_with_keys_is_told(run, tmp_path: Path, arguments: list[str], word: str) -> None:
     file = tmp_path / "keys"
-    run("keys", "add", "ward7", "--file", file)
+    run("keys", "add", "ward7", "--keys", file)
     before = file.read_bytes()
-    result = run("keys", *arguments, "--file", file)
+    result = run("keys", *arguments, "--keys", file)
     assert result.exit_code == 1 and word in result.stderr
     assert file.read_bytes() == before
-    assert run("keys", "list", "--file", tmp_path / "none").exit_code == 1
+    assert run("keys", "list", "--keys", tmp_path / "none").exit_code == 1
 
 
 def test_keys_need_no_extra(tmp_path: Path) -> None:
     hidden = "fastapi", "starlette", "prometheus_client", "python_multipart", "uvicorn"
     code = f"import sys; sys.modules.update(dict.fromkeys({hidden})); from dualsight.__main__ import main; main()"
     for words in (["add", "ward7"], ["list"], ["remove", "ward7"]):
-        command = [sys.executable, "-c", code, "keys", *words, "--file", str(tmp_path / "keys")]
+        command = [sys.executable, "-c", code, "keys", *words, "--keys", str(tmp_path / "keys")]
         done = subprocess.run(command, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_notes_in_a_key_file_are_kept(run, tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    run("keys", "add", "ward7", "--file", file)
+    run("keys", "add", "ward7", "--keys", file)
     file.write_text(f"{file.read_text()}# until May\n")
-    run("keys", "add", "ward8", "--file", file)
-    run("keys", "remove", "ward7", "--file", file)
+    run("keys", "add", "ward8", "--keys", file)
+    run("keys", "remove", "ward7", "--keys", file)
     first, note, last = file.read_text().splitlines()
     assert (first[:1], note) == ("#", "# until May") and last.startswith("ward8 ")
 
@@ -69,8 +69,32 @@ def test_an_index_may_be_an_address(run, monkeypatch: pytest.MonkeyPatch, comman
         raise ConfigError("enough")
 
     monkeypatch.setattr("dualsight.interface.http.run.check", check)
-    run(command, "--index", "s3://bucket/archive.db")
+    run(command, "--db", "s3://bucket/archive.db")
     assert [settings.index for settings in asked] == ["s3://bucket/archive.db"]
+
+
+@pytest.mark.parametrize(
+    ("workers", "told", "cores", "threads"),
+    [(1, None, None, None), (2, None, 3, "3"), (8, None, 1, "1"), (2, "2", 2, "2")],
+)
+def test_workers_share_the_cores_whatever_computes(
+    run,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+    told: str | None,
+    cores: int | None,
+    threads: str | None,
+) -> None:
+    asked: list[Settings] = []
+    monkeypatch.setenv("OMP_NUM_THREADS", told or "")  # given back after the test
+    if told is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("dualsight.interface.cli.cores.n_cores", lambda: 6)
+    monkeypatch.setattr("dualsight.interface.http.run.check", lambda place, settings, insecure: asked.append(settings))
+    monkeypatch.setattr("dualsight.interface.http.run.serve", lambda *_: None)
+    assert run("serve", "--workers", workers).exit_code == 0
+    assert [settings.cores for settings in asked] == [cores]
+    assert os.environ.get("OMP_NUM_THREADS") == threads
 
 
 def test_without_the_extra_its_command_is_named(run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +140,7 @@ def test_beyond_this_machine_a_key_file_is_needed(host: str, tmp_path: Path, wei
         (["--max-images", "300"], "queue"),
         (["--deadline-s", "inf"], "no deadline"),
         (["--model", "nowhere"], "nowhere"),
-        (["--index", "nowhere"], "no index is here"),
+        (["--db", "nowhere"], "no index is here"),
         (["--adapter", "nowhere"], "nowhere"),
         (["--host", "no.such.host.invalid", "--insecure"], "cannot be listened on"),
     ],

@@ -39,7 +39,7 @@ def test_it_is_on_this_machine_alone(run: Run, served: list[Any], weights: Path)
 def test_an_index_that_is_none_is_told_before_it_starts(
     run: Run, served: list[Any], weights: Path, tmp_path: Path
 ) -> None:
-    result = run("ui", "--model", weights, "--index", tmp_path / "nowhere.db")
+    result = run("ui", "--model", weights, "--db", tmp_path / "nowhere.db")
     assert result.exit_code == 1 and "nowhere.db" in result.stderr and not served
 
 

@@ -22,6 +22,7 @@ from dualsight.image.reading import Reading
 from dualsight.store.query import Query
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Embedded, Failed
+from request_files import picture_png
 
 SAMPLES = Path(__file__).parents[4] / "samples/real"
 CHEST, CT = SAMPLES / "chest-x-ray.png", SAMPLES / "ct-head.dcm"
@@ -208,6 +209,13 @@ def test_the_async_client_answers_the_same(served: str, key: str, client: Client
                 await other.classify(pictures, LABELS)
 
     asyncio.run(ask())
+
+
+def test_more_pictures_at_once_than_the_server_takes(client: Client, model: dualsight.Model) -> None:
+    pictures = [picture_png(seed % 3) for seed in range(66)]
+    vectors = client.encode_image(pictures, batch_size=66)
+    np.testing.assert_allclose(vectors[:3], model.encode_image(pictures[:3]), atol=1e-5)
+    assert len(vectors) == 66
 
 
 def test_threads_share_a_client(client: Client, model: dualsight.Model) -> None:

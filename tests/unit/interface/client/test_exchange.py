@@ -94,8 +94,8 @@ def test_a_refused_key_is_not_tried_again() -> None:
 
 def test_what_is_not_found_is_told_in_the_servers_words() -> None:
     with pytest.raises(ServiceError, match="404: no index") as caught:
-        asked(reply(404, refusal("not_offered", "no index", "start it with --index FOLDER")))
-    assert caught.value.hint == "start it with --index FOLDER"
+        asked(reply(404, refusal("not_offered", "no index", "start it with --db DIR")))
+    assert caught.value.hint == "start it with --db DIR"
     with pytest.raises(ServiceError) as caught:
         asked(reply(404, refusal("not_found", "nothing here")))
     assert "dualsight serve" in caught.value.hint

@@ -16,6 +16,7 @@ from dualsight.interface.http.errors import STATUS, code_of, refusal, status_of
         (errors.RequestTooSlow("x"), 408, "request_too_slow"),
         (errors.RequestTooLarge("x"), 413, "request_too_large"),
         (errors.BodyTooLarge("x"), 413, "body_too_large"),
+        (errors.TooManyImages("x"), 413, "too_many_images"),
         (errors.UnsupportedBody("x"), 415, "unsupported_body"),
         (errors.ImageTooLarge("x"), 422, "image_too_large"),
         (errors.TextError("x"), 422, "text_error"),

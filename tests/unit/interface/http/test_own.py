@@ -198,6 +198,22 @@ def test_no_form_is_refused(ask: Ask, content: bytes, kind: str, status: int) ->
     assert response.status_code == status, response.text
 
 
+@pytest.mark.parametrize("path", ["/v1/embed", "/v1/classify"])
+def test_a_form_of_too_many_files_is_over_a_limit(ask: Ask, path: str) -> None:
+    files = [("images", ("x", BROKEN, "image/png"))] * 65
+    response = ask("POST", path, files=files)
+    assert response.status_code == 413, response.text
+    error = response.json()["error"]
+    assert (error["code"], error["message"]) == ("too_many_images", "more images than the limit of 64 a request")
+
+
+def test_a_form_of_too_many_fields_is_over_a_limit(ask: Ask) -> None:
+    response = ask("POST", "/v1/embed", files=[("images", ("x", BROKEN, "image/png"))], data={"texts": ["a"] * 3_001})
+    assert response.status_code == 413, response.text
+    error = response.json()["error"]
+    assert error["code"] == "request_too_large" and "3,001 fields of a form" in error["message"]
+
+
 def test_a_file_name_opens_nothing_and_is_not_repeated(ask: Ask) -> None:
     name = "../../../etc/Doe^John.dcm"
     response = ask("POST", "/v1/embed", files=[("images", (name, BROKEN, "image/png"))])

@@ -111,7 +111,7 @@ def test_without_an_index_there_is_nothing_to_search(start: Callable[[Settings],
         response = ask("POST", "/v1/search", json={"texts": ["a"]})
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "not_offered"
-    assert "--index" in response.json()["error"]["details"]["hint"]
+    assert "--db" in response.json()["error"]["details"]["hint"]
 
 
 def test_an_index_of_another_model_is_not_served(

@@ -144,6 +144,18 @@ def test_class_prompts_need_one_label_each(tmp_path: Path) -> None:
         read_data(config)
 
 
+def test_captions_that_are_measured_on_are_no_pairs_without_a_label(tmp_path: Path) -> None:
+    for i in range(4):
+        draw(tmp_path / f"{i}.png", seed=i)
+    (tmp_path / "t.csv").write_text("path,label\n0.png,mass\n1.png,cyst\n")
+    (tmp_path / "v.csv").write_text("path,report\n2.png,a mass\n3.png,a cyst\n")
+    train = ManifestSource(manifest=tmp_path / "t.csv")
+    validation = ManifestSource(manifest=tmp_path / "v.csv", text_column="report")
+    recipe = Recipe(class_prompts=True)
+    data = read_data(TrainConfig(output=tmp_path / "o", train=train, validation=validation, recipe=recipe))
+    assert not data.is_multilabel and [pair.text for pair in data.validation] == ["a mass", "a cyst"]
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_all_pictures_that_do_not_open_are_told(tmp_path: Path, workers: int) -> None:
     for i in range(4):
