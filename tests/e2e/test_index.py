@@ -147,7 +147,7 @@ def test_command_line(tmp_path: Path) -> None:
     run("index", "add", str(folder), "--db", str(db), "--per", "frame")
     assert json.loads(run("index", "info", "--db", str(db), "--json"))["n_rows"] == 9
     where = ["--where", "frame_index = 1", "--per", "volume", "--sheet", str(tmp_path / "sheet.png")]
-    answer = json.loads(run("search", "--db", str(db), "--text", "ct", "--json", *where))
+    answer = json.loads(run("search", str(db), "--text", "ct", "--json", *where))
     assert answer["n_rows"] == 9
     duplicates = json.loads(run("index", "duplicates", "--db", str(db), "--json"))
     assert (duplicates["fingerprint"], duplicates["n_rows"]) == (answer["fingerprint"], 9)

@@ -86,7 +86,7 @@ def test_two_writers_in_a_store(store: fsspec.AbstractFileSystem) -> None:
 
 def test_the_command_line_searches_there(store: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
     Index.open(DB).add(f"{PICTURES}/list.csv")
-    words = ["search", "--db", DB, "--image", f"{tmp_path}/a.png", "--where", "age < 2", "--json"]
+    words = ["search", DB, "--image", f"{tmp_path}/a.png", "--where", "age < 2", "--json"]
     store.get(f"{PICTURES}/a.png", f"{tmp_path}/a.png")
     command = [sys.executable, "-m", "dualsight", *words, "--sheet", f"{tmp_path}/sheet.png"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT_S)

@@ -108,8 +108,8 @@ adapt train {} --kind linear -o a.safetensors
 adapt predict one.png --adapter {}
 train {}
 index info --db {}
-search --db {} --text a
-search-evaluate --db {} --label-column a
+search {} --text a
+search-evaluate {} --label-column a
 quantize {} -o q
 quantize demo -o q --calibrate {}
 classify one.png --labels-file {}
@@ -179,7 +179,7 @@ def test_a_file_in_place_of_the_results_folder(command: str) -> None:
         ("evaluate many/table.csv -o report --method adapter", "--adapter"),
         ("adapt train many/table.csv --kind linear -o a.safetensors", "only the split train"),
         ("adapt train text.txt --kind linear -o a.safetensors", "no column `path`"),
-        ("search-evaluate --db empty --label-column finding", "no index"),
+        ("search-evaluate empty --label-column finding", "no index"),
     ],
 )
 def test_wrong_labels(command: str, said: str) -> None:
@@ -222,7 +222,7 @@ def test_what_was_made_with_another_model(recipe_folder: Callable[[str], Path]) 
     ):
         assert CliRunner().invoke(app, shlex.split(command)).exit_code == 0
     for command in (
-        "search --db made.db --text a",
+        "search made.db --text a",
         "adapt predict one.png --adapter made.safetensors",
         "adapt train labelled/table.csv --kind knn --embeddings made.npz -o a.safetensors",
         "evaluate labelled/table.csv --embeddings made.npz -o report",
@@ -253,7 +253,7 @@ def full_disk() -> Iterator[None]:
         "inspect demo --image one.png --html walk.html",
         "inspect demo --image one.png --attention s.png",
         "adapt train labelled/table.csv --kind linear -o a.safetensors",
-        "search --db made.db --image one.png --sheet s.png",
+        "search made.db --image one.png --sheet s.png",
         "index map --db made.db -o map.html",
         "index export --db made.db -o v.parquet",
         "quantize demo -o q --pictures 8",

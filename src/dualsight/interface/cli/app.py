@@ -36,7 +36,7 @@ class Words(Commands):
     """The commands by their names; `search evaluate` is one as well, beside `search` with its own words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Joins the two."""
+        """Joins the two; an index that is called evaluate is searched as ./evaluate."""
         if args[:2] == ["search", "evaluate"]:
             args = ["search-evaluate", *args[2:]]
         return super().parse_args(ctx, args)

@@ -13,7 +13,6 @@ import typer
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
-    Db,
     LabelColumn,
     ModelName,
     PlaneName,
@@ -35,9 +34,16 @@ if TYPE_CHECKING:
     from dualsight.store.hits import Hits
     from dualsight.store.index import Index
 
+IndexFolder = Annotated[
+    str,
+    typer.Argument(
+        metavar="DB", help="the folder that the index is in, or s3://BUCKET/… or gs://BUCKET/…", show_default=False
+    ),
+]
+
 
 def search(
-    db: Db,
+    db: IndexFolder,
     text: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="what to look for, in words; may be repeated")
     ] = None,
@@ -73,7 +79,7 @@ def search(
 
     \b
     Example:
-      dualsight search --db archive.db --text "ct chest pleural effusion" --where "modality = 'CT'" --per study
+      dualsight search archive.db --text "ct chest pleural effusion" --where "modality = 'CT'" --per study
     """
     if not (text or image or volume):
         raise typer.BadParameter("give --text, --image or --volume", param_hint="--text")
@@ -116,7 +122,7 @@ def search(
 
 
 def search_evaluate(
-    db: Db,
+    db: IndexFolder,
     label_column: LabelColumn = "label",
     apart: Annotated[
         str | None,
@@ -133,7 +139,7 @@ def search_evaluate(
 
     \b
     Example:
-      dualsight search-evaluate --db archive.db --label-column finding --apart patient
+      dualsight search-evaluate archive.db --label-column finding --apart patient
     """
     from dualsight.store.index import Index
 

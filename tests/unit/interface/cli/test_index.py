@@ -49,7 +49,7 @@ def test_labels_are_what_neighbours_say_with_and_without_an_adapter(
     adapter = tmp_path / "mlp.safetensors"
     train = ("adapt", "train", manifest, "--kind", "mlp", "-o", adapter, "--model", weights)
     assert run(*train).exit_code == 0
-    ask = ("search-evaluate", "--db", db, "--label-column", "label", "--apart", "patient")
+    ask = ("search-evaluate", db, "--label-column", "label", "--apart", "patient")
     told = json.loads(run(*ask, "--adapter", adapter, "--json").stdout)
     assert (told["label"], told["queries"], told["labels"]) == ("label", N, 2)
     assert told["precision@1"] == told["adapter_precision@1"] == 1.0
@@ -61,12 +61,12 @@ def test_an_adapter_that_makes_no_features_is_refused(
 ) -> None:
     linear = tmp_path / "linear.safetensors"
     assert run("adapt", "train", manifest, "--kind", "linear", "-o", linear, "--model", weights).exit_code == 0
-    done = run("search-evaluate", "--db", db, "--label-column", "label", "--adapter", linear)
+    done = run("search-evaluate", db, "--label-column", "label", "--adapter", linear)
     assert done.exit_code == 1 and "which makes no features" in done.stderr and "--kind mlp" in done.stderr
 
 
 def test_an_adapter_of_another_model_is_refused(run, db: Path, manifest: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     assert run("adapt", "train", manifest, "--kind", "mlp", "-o", other, "--model", "demo").exit_code == 0
-    done = run("search-evaluate", "--db", db, "--label-column", "label", "--adapter", other)
+    done = run("search-evaluate", db, "--label-column", "label", "--adapter", other)
     assert done.exit_code == 1 and "made for the model" in done.stderr and "index's model" in done.stderr
