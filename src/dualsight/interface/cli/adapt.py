@@ -14,7 +14,9 @@ from dualsight.interface.cli.manifest_vectors import vectors_of
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
+    Device,
     Embeddings,
+    Engine,
     Images,
     LabelColumn,
     Manifest,
@@ -23,6 +25,7 @@ from dualsight.interface.cli.options import (
     Per,
     PlaneName,
     Pool,
+    Precision,
     Series,
     SquarePixels,
     StepMm,
@@ -66,6 +69,9 @@ def train(
     tile_px: TilePx = 480,
     mpp: Mpp = None,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
 ) -> None:
     """Learn labels from embeddings; print figures on held-out examples, and write the adapter with its thresholds.
 
@@ -85,7 +91,7 @@ def train(
     from dualsight.learn.manifest import read_manifest
 
     examples = read_manifest(manifest, label_column=label_column)
-    encoder = open_model(model)
+    encoder = open_model(model, engine, precision, device)
     embedded = vectors_of(encoder, embeddings, reading)(examples)
     if not len(embedded.vectors):
         raise ManifestError(f"{manifest}: none of its {len(embedded.failed)} pictures can be used")
@@ -141,6 +147,9 @@ def predict(
     series: Series = None,
     deidentify: Deidentify = False,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -163,7 +172,7 @@ def predict(
     from dualsight.learn.adapt import load_adapter
 
     learnt = load_adapter(adapter)
-    encoder = open_model(model)
+    encoder = open_model(model, engine, precision, device)
     stream = learnt.iter_predict(encoder, find_images(images, key), per=per, pool=pool, reading=reading)
     multilabel = learnt.is_multilabel
     rows = JsonRows(encoder, multilabel, top) if as_json else CsvRows(top) if as_csv else TextRows(top, per)

@@ -128,6 +128,9 @@ def embed_text(
     ] = None,
     as_json: AsJson = False,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
 ) -> None:
     """Embeddings of texts: to a file, as JSON, or in short to look at.
 
@@ -137,7 +140,7 @@ def embed_text(
     """
     if output is not None:
         _check_output(output)
-    encoder = open_model(model)
+    encoder = open_model(model, engine, precision, device)
     vectors = encoder.encode_text(texts)
     if output is not None:
         from dualsight.interface.cli.vector_file import VectorTable, write_vectors

@@ -11,12 +11,15 @@ import typer
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.manifest_vectors import vectors_of
 from dualsight.interface.cli.options import (
+    Device,
     Embeddings,
+    Engine,
     LabelColumn,
     Manifest,
     ModelName,
     Mpp,
     PlaneName,
+    Precision,
     SquarePixels,
     StepMm,
     TilePx,
@@ -69,6 +72,9 @@ def evaluate(
     tile_px: TilePx = 480,
     mpp: Mpp = None,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
 ) -> None:
     """Measure a model on labelled pictures: AUC, thresholds, calibration, subgroups, in one report. Never a diagnosis.
 
@@ -99,7 +105,7 @@ def evaluate(
         )
         examples = read_manifest(manifest, label_column=label_column)
         learnt = None if adapter is None else (adapter.name, load_adapter(adapter))
-    encoder = open_model(model)
+    encoder = open_model(model, engine, precision, device)
     embed = vectors_of(encoder, embeddings, reading)
     date = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     found = measure(encoder, examples, plan, embed=embed, date=date, adapter=learnt)

@@ -13,9 +13,12 @@ from dualsight.interface.cli.deidentify import Deidentify, hide_errors, hide_nam
 from dualsight.interface.cli.image import only_item, pick_frame
 from dualsight.interface.cli.options import (
     AsJson,
+    Device,
+    Engine,
     ModelName,
     Mpp,
     PlaneName,
+    Precision,
     SquarePixels,
     TilePx,
     WindowName,
@@ -75,6 +78,9 @@ def explain(
     mpp: Mpp = None,
     deidentify: Deidentify = False,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Where in a picture a label's similarity comes from, as a heat map. Never a diagnosis.
@@ -106,7 +112,7 @@ def explain(
         chosen = pick_frame(item, reading, frame, key)
         if output is not None:
             check_frame(output, chosen)
-        encoder = open_model(model)
+        encoder = open_model(model, engine, precision, device)
         targets = _targets(encoder, names, against, template, text or [])
         if like is not None:
             targets.append(picture_target(encoder, like, label=f"like {hide_name(str(like), key)}", reading=reading))

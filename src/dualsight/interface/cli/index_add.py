@@ -13,10 +13,12 @@ from dualsight.interface.cli.deidentify import Deidentify, hide_errors, read_key
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     Db,
+    Device,
     ModelName,
     Mpp,
     PlaneName,
     Pool,
+    Precision,
     SquarePixels,
     StepMm,
     TilePx,
@@ -82,6 +84,8 @@ def add(
     deidentify: Deidentify = False,
     model: ModelName = "demo",
     engine: IndexEngine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
     address: Address = None,
 ) -> None:
     """Embed what the index lacks, and add it. It may be stopped at any moment, and goes on when it is run again.
@@ -94,6 +98,8 @@ def add(
         raise typer.BadParameter("name pictures, or texts with --texts", param_hint="IMAGES…")
     if address is not None and engine != "ray":
         raise typer.BadParameter("only a Ray cluster has an address: --engine ray", param_hint="--address")
+    if engine == "ray" and (precision is not None or device != "cpu"):
+        raise typer.BadParameter("each machine of a Ray cluster computes as it can", param_hint="--precision, --device")
     reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
     key = read_key_if(deidentify)
     lines = read_lines(texts, "--texts") if texts is not None else []
@@ -105,7 +111,7 @@ def add(
 
     settings = Settings(per=per, pool=pool, reading=reading)
     cluster = Cluster(address=address) if engine == "ray" else None
-    index = Index.open(db, model=model if engine == "ray" else open_model(model, engine))
+    index = Index.open(db, model=model if engine == "ray" else open_model(model, engine, precision, device))
     if cluster is not None and (notice := index.model.notice):
         show_line(notice)
     adding = index.iter_add(

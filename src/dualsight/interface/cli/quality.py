@@ -14,9 +14,12 @@ from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
     Cosine,
+    Device,
+    Engine,
     Images,
     ModelName,
     PlaneName,
+    Precision,
     WindowName,
     check_one_of,
     find_images,
@@ -64,6 +67,9 @@ def outliers(
     window: WindowName = "auto",
     plane: PlaneName = None,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -75,7 +81,7 @@ def outliers(
     """
     check_one_of(as_json, as_csv)
     reading = read_reading(window, plane=plane)
-    encoder = open_model(model)
+    encoder = open_model(model, engine, precision, device)
 
     from dualsight.interface.cli.quality_rows import show_table
     from dualsight.learn.outlier import fit_outliers
@@ -103,6 +109,9 @@ def duplicates(
     window: WindowName = "auto",
     plane: PlaneName = None,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -114,7 +123,7 @@ def duplicates(
     """
     check_one_of(as_json, as_csv)
     reading = read_reading(window, plane=plane)
-    encoder = open_model(model)
+    encoder = open_model(model, engine, precision, device)
 
     from dualsight.interface.cli.quality_rows import show_table
     from dualsight.task.near_duplicates import near_duplicates
@@ -148,6 +157,9 @@ def exam(
     window: WindowName = "auto",
     plane: PlaneName = None,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -165,7 +177,7 @@ def exam(
     from dualsight.learn.exam_parameters import predict_parameters, read_references
 
     references = read_references(reference)
-    encoder = open_model(model)
+    encoder = open_model(model, engine, precision, device)
     known = _embed(encoder, (Item(name=str(one.path), content=one.path) for one in references), reading)
     parameters = [references[result.index].with_header(result.meta).parameters for result in known.results]
     seen = _embed(encoder, find_images(images), reading)

@@ -13,9 +13,12 @@ import typer
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
+    Device,
+    Engine,
     LabelColumn,
     ModelName,
     PlaneName,
+    Precision,
     StepMm,
     Where,
     WindowName,
@@ -74,6 +77,9 @@ def search(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
 ) -> None:
     """The rows of an index that are nearest to texts, pictures or volumes, or to a sum of them.
 
@@ -103,7 +109,7 @@ def search(
     )
     index = Index.open(db)
     about = index.about  # before a model is loaded for nothing
-    encoder = open_model(model)
+    encoder = open_model(model, engine, precision, device)
     index = Index.open(db, model=encoder)
     hits = index.search(query=query, where=where, k=k, per=per, rerank=rerank, exact=exact)
     if as_json:

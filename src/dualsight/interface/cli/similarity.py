@@ -15,9 +15,12 @@ from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import (
     AsCsv,
     AsJson,
+    Device,
+    Engine,
     ModelName,
     Mpp,
     PlaneName,
+    Precision,
     SquarePixels,
     StepMm,
     TilePx,
@@ -48,6 +51,9 @@ def similarity(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
     model: ModelName = "demo",
+    engine: Engine = "auto",
+    precision: Precision = None,
+    device: Device = "cpu",
 ) -> None:
     """Cosines of pictures (rows) with texts (columns), or of each with each other where only one kind is given.
 
@@ -62,7 +68,7 @@ def similarity(
     check_one_of(as_json, as_csv)
     reading = read_reading(window, square_pixels, plane, step_mm, tile_px, mpp)
     key = read_key_if(deidentify)
-    encoder = open_model(model)
+    encoder = open_model(model, engine, precision, device)
 
     import numpy as np
 

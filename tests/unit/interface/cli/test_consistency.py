@@ -110,6 +110,16 @@ def test_what_is_written_is_an_option_and_never_a_bare_word() -> None:
     assert [one.name for one in COMMANDS for word in one.arguments if word.name in ("output", "out")] == []
 
 
+def test_who_computes_can_be_chosen_wherever_a_model_does() -> None:
+    """Not of the demonstration, which shows what is chosen without being asked, nor where a picture is only shown."""
+
+    def having(name: str) -> set[str]:
+        return {command for commands in options()[name].values() for command in commands}
+
+    for name in ("--engine", "--precision", "--device"):
+        assert having("--model") - having(name) == {"demo", "image show"}, name
+
+
 def test_an_index_has_one_name() -> None:
     """It is --db; of the two that search, which are about nothing else, it is the bare word DB."""
     assert {one.name for one in COMMANDS if one.name.startswith("index") or one.name in SEARCHING} == {
