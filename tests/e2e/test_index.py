@@ -96,7 +96,7 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
     check_killed_and_resumed(tmp_path, n_kills=3, n_pictures=16)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # 22 processes in turn, each loading torch and the model: minutes
 @pytest.mark.timeout(1_800)
 def test_killed_twenty_times_and_resumed(tmp_path: Path) -> None:
     check_killed_and_resumed(tmp_path, n_kills=20, n_pictures=120)

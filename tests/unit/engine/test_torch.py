@@ -76,7 +76,7 @@ def test_compiled_batches_have_one_shape(encoder: DualEncoder, monkeypatch: pyte
     assert engine.name.endswith("compiled for 3, cpu")
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # torch has a C++ compiler build what it computes: 40 seconds
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, about itself
 def test_compiled_by_torch_it_computes_the_same(encoder: DualEncoder) -> None:
     found = TorchEngine(encoder, compiled=2).encode_images(PIXELS)
