@@ -25,6 +25,8 @@ from safetensors import safe_open
 from dicom_files import dicom_dataset, to_bytes
 from dualsight.image.deidentify import KEY_FILE, hashed_name, hashed_uid
 from dualsight.store.index import Index
+from folder_contents import contents
+from picture_files import saved
 
 pytestmark = pytest.mark.e2e
 
@@ -64,9 +66,7 @@ def dicom(number: int, *, terms: bool = True, syntax: str = ExplicitVRLittleEndi
 def picture() -> bytes:
     words = PngImagePlugin.PngInfo()
     words.add_text("Comment", MARK)
-    buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(1).integers(0, 256, (9, 9, 3), np.uint8)).save(buffer, "PNG", pnginfo=words)
-    return buffer.getvalue()
+    return saved(np.random.default_rng(1).integers(0, 256, (9, 9, 3), np.uint8), "PNG", pnginfo=words)
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +154,8 @@ def everything_in(path: Path) -> bytes:
         case _:
             with safe_open(path, "numpy") as file:
                 text = file.metadata()
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    stored = b"".join(str(file.relative_to(path)).encode() + file.read_bytes() for file in files)
+    files = contents(path) if path.is_dir() else {path.name: path.read_bytes()}
+    stored = b"".join(name.encode() + data for name, data in files.items())
     return stored + json.dumps(text, ensure_ascii=False, default=str).encode()
 
 

@@ -25,12 +25,6 @@ from golden import HERE, SEED, SMALL, WEIGHTS, Golden, recipe, timm_weights
 Folder = Callable[[str], Path]
 
 
-@pytest.fixture
-def copy(recipe_folder: Folder, tmp_path: Path) -> Path:
-    """A small official folder that a test may change."""
-    return Path(shutil.copytree(recipe_folder("davit"), tmp_path / "2024.09.27"))
-
-
 def _rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
     save_file(change({key: tensor.clone() for key, tensor in map_tensors(folder / WEIGHTS).items()}), folder / WEIGHTS)
 

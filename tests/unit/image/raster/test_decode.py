@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import struct
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from dualsight.errors import ImageError, ImageTooLarge, UnreadableImage, Unsuppo
 from dualsight.image.frame import Frame
 from dualsight.image.limits import Limits
 from dualsight.image.raster.decode import decode_raster, from_array, from_pil
-from picture_files import png, png_chunk, stretched, tiff
+from picture_files import png, png_chunk, saved, stretched, tiff
 
 FOLDER = Path(__file__).parents[3] / "data" / "images"
 
@@ -25,12 +24,6 @@ FOLDER = Path(__file__).parents[3] / "data" / "images"
 def decode(data: bytes) -> NDArray[np.uint8]:
     (frame,) = decode_raster(data, "test")
     return frame.pixels
-
-
-def saved(image: Image.Image, format: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
 
 
 def noise(*shape: int, high: int = 256, dtype: str = "uint8", seed: int = 0) -> NDArray[Any]:

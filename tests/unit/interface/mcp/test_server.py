@@ -31,11 +31,6 @@ LABELS = ["x-ray chest anteroposterior No Finding", "x-ray chest anteroposterior
 
 
 @pytest.fixture(scope="module")
-def model() -> dualsight.Model:
-    return dualsight.load()
-
-
-@pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a picture in it."""
     file = tmp_path_factory.mktemp("archive") / "some.zip"
