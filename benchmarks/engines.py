@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from bars import Bar, draw_bars
+from spread import spread
 
 ROUNDS = 4
 PICTURES = 5
@@ -177,11 +178,6 @@ def gemm_rates() -> dict[str, dict[str, float]]:
             }
             for precision, some in ways.items()
         }
-
-
-def spread(values: list[float]) -> str:
-    """Median, least and most."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
 def measure(folder: Path, names: list[str]) -> dict[str, list[dict[str, Any]]]:

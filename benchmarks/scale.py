@@ -26,7 +26,8 @@ from PIL import Image
 from pydicom.uid import JPEG2000Lossless
 
 sys.path.insert(0, str(Path(__file__).parent))
-from stream import OFFICIAL, dicom, spread
+from spread import spread
+from stream import OFFICIAL, dicom
 
 from dualsight.checkpoint.load import load_checkpoint
 from dualsight.image.reading import Reading

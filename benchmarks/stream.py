@@ -19,7 +19,6 @@ import io
 import math
 import multiprocessing
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -42,6 +41,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from spread import spread
 
 from dualsight.engine.processor import n_cores
 from dualsight.image.frame import Frame
@@ -191,11 +191,6 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def spread(ratios: Sequence[float]) -> str:
-    """Median, least and most."""
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def rate(folder: Path, count: int = 10_000) -> None:

@@ -7,10 +7,13 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fsspec
 import huggingface_hub.constants  # reads the environment once, when imported: before any test changes it
 import pytest
 import torch
 
+import dualsight
+from dualsight.image import object_store
 from golden import Golden, write_official_folder
 
 
@@ -25,6 +28,22 @@ def recipe_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
         return made[name]
 
     return folder
+
+
+@pytest.fixture(scope="module")
+def model() -> dualsight.Model:
+    """The demonstration model, where a folder or file has no other of this name."""
+    return dualsight.load()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
+    """An object store in this process's memory: `memory://bucket`."""
+    monkeypatch.setitem(object_store.LIBRARIES, "memory", "fsspec")
+    files = fsspec.filesystem("memory")
+    files.makedirs("/bucket", exist_ok=True)
+    yield files
+    files.rm("/bucket", recursive=True)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Tables of an index that a test writes by hand: vectors that can be looked over, and no model."""
+"""Tables of an index: what is in one, and some that a test writes by hand, with vectors that can be looked over."""
 
 from __future__ import annotations
 
@@ -11,7 +11,20 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from dualsight.store import lance
+from dualsight.store.index import Index
+from dualsight.store.rows import as_vectors
 from dualsight.store.schema import FIELDS, VECTOR, About, table_schema
+
+
+def rows_of(index: Index) -> pa.Table:
+    """All rows, in an order that does not hang on when each was added."""
+    return pa.Table.from_batches(index.batches(), schema=index.schema).sort_by("id")
+
+
+def check_same_rows(got: pa.Table, expected: pa.Table) -> None:
+    """Vectors may differ in their last bits: their pictures were in other batches, and in other processes."""
+    assert got.drop_columns([VECTOR]) == expected.drop_columns([VECTOR])
+    np.testing.assert_allclose(as_vectors(got[VECTOR]), as_vectors(expected[VECTOR]), atol=2e-6, rtol=0)
 
 
 def write_table(folder: Path, vectors: ArrayLike, **columns: Sequence[Any]) -> Any:

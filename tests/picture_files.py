@@ -1,14 +1,33 @@
-"""Picture files that Pillow cannot write: 16-bit colour PNG, and TIFF in any byte order, type and layout."""
+"""Picture files as Pillow writes them, and as it cannot: 16-bit colour PNG, TIFF in any byte order, type and layout."""
 
 from __future__ import annotations
 
+import io
 import itertools
 import struct
 import zlib
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+
+def saved(picture: Image.Image | NDArray[Any], kind: str, **options: Any) -> bytes:
+    """A file as Pillow writes it."""
+    buffer = io.BytesIO()
+    image = picture.copy() if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(buffer, kind, **options)  # of a copy: Pillow leaves options of one format behind for the next
+    return buffer.getvalue()
+
+
+def write_frames(path: Path, frames: Iterable[NDArray[Any]]) -> Path:
+    """A file of several frames, in a format that has them."""
+    first, *others = map(Image.fromarray, frames)
+    first.save(path, save_all=True, append_images=others)
+    return path
 
 
 def stretched(values: NDArray[Any]) -> NDArray[np.uint8]:

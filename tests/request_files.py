@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import base64
-import io
 import struct
 import zlib
 
 import numpy as np
 from PIL import Image
 
-from picture_files import png_chunk
+from picture_files import png_chunk, saved
 
 
 def picture_png(seed: int, height: int = 40, width: int = 50) -> bytes:
     """Smooth colours that no other seed gives: their embeddings differ by far more than 1e-5."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(coarse).resize((width, height)).save(out, "PNG")
-    return out.getvalue()
+    return saved(Image.fromarray(coarse).resize((width, height)), "PNG")
 
 
 def b64(data: bytes) -> str:

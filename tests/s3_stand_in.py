@@ -17,7 +17,9 @@ def object_store() -> Iterator[fsspec.AbstractFileSystem]:
     """The store with an empty bucket; the environment says where it is, for this process and those that it starts."""
     from moto.server import ThreadedMotoServer
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it tells of each request
+    log = logging.getLogger("werkzeug")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it tells of each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -40,3 +42,4 @@ def object_store() -> Iterator[fsspec.AbstractFileSystem]:
             files.rm(BUCKET, recursive=True)  # moto keeps it for the next server of this process
             fsspec.core.get_filesystem_class("s3").clear_instance_cache()  # they know this store's address
             server.stop()
+            log.setLevel(level)

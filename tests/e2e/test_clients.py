@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
 import subprocess
@@ -21,6 +20,7 @@ from PIL import Image
 
 import dualsight
 from dualsight.interface.http.key_file import add_key, new_key
+from picture_files import saved
 from server_process import Server, serving
 
 pytestmark = pytest.mark.e2e
@@ -44,11 +44,6 @@ def server(key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
         yield running
 
 
-@pytest.fixture(scope="module")
-def model() -> dualsight.Model:
-    return dualsight.load()
-
-
 def test_the_guide_s_examples_run(server: Server, key: str) -> None:
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs/client.md").read_text(), re.DOTALL)
     assert len(examples) == 4
@@ -62,9 +57,7 @@ def test_the_guide_s_examples_run(server: Server, key: str) -> None:
 
 
 def png(path: Path) -> bytes:
-    buffer = io.BytesIO()
-    Image.open(path).convert("RGB").save(buffer, "PNG")
-    return buffer.getvalue()
+    return saved(Image.open(path).convert("RGB"), "PNG")
 
 
 def test_the_re_host_s_clients_post_by_curl(server: Server, key: str, model: dualsight.Model) -> None:

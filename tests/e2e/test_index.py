@@ -19,7 +19,8 @@ from PIL import Image
 from dualsight.store import lance
 from dualsight.store.index import Index
 from dualsight.store.query import Query
-from dualsight.store.rows import as_vectors
+from index_tables import check_same_rows, rows_of
+from picture_files import write_frames
 
 pytestmark = pytest.mark.e2e
 
@@ -44,8 +45,8 @@ def write_pictures(folder: Path, n: int, first: int = 0) -> Path:
     folder.mkdir()
     for number in range(first, first + n):
         rng = np.random.default_rng(number)
-        frames = [Image.fromarray(rng.integers(0, 255, (32, 32), np.uint8)) for _ in range(N_FRAMES)]
-        frames[0].save(folder / f"{number:03}.tif", save_all=True, append_images=frames[1:])
+        frames = [rng.integers(0, 255, (32, 32), np.uint8) for _ in range(N_FRAMES)]
+        write_frames(folder / f"{number:03}.tif", frames)
     return folder
 
 
@@ -60,11 +61,6 @@ def start(db: Path, *sources: Path) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str]) -> None:
     process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
-
-
-def rows(db: Path) -> pa.Table:
-    index = Index(db)
-    return pa.Table.from_batches(index.batches(), schema=index.schema).sort_by("id")
 
 
 def check_killed_and_resumed(tmp_path: Path, n_kills: int, n_pictures: int) -> None:
@@ -82,21 +78,19 @@ def check_killed_and_resumed(tmp_path: Path, n_kills: int, n_pictures: int) -> N
             process.kill()
         process.communicate(timeout=LIMIT_S)
         if lance.has_table(tmp_path / "killed"):  # nothing half-written
-            counts = Counter(rows(tmp_path / "killed")["content_hash"].to_pylist())
+            counts = Counter(rows_of(Index(tmp_path / "killed"))["content_hash"].to_pylist())
             assert set(counts.values()) <= {N_FRAMES}
     finish(start(tmp_path / "killed", folder))
-    expected, got = rows(tmp_path / "whole"), rows(tmp_path / "killed")
+    expected, got = rows_of(Index(tmp_path / "whole")), rows_of(Index(tmp_path / "killed"))
     assert got.num_rows == n_pictures * N_FRAMES
-    assert got.drop_columns(["vector"]) == expected.drop_columns(["vector"])
-    vectors = as_vectors(got["vector"])
-    np.testing.assert_allclose(vectors, as_vectors(expected["vector"]), atol=2e-6)  # batches were others
+    check_same_rows(got, expected)
 
 
 def test_killed_and_resumed(tmp_path: Path) -> None:
     check_killed_and_resumed(tmp_path, n_kills=3, n_pictures=16)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # 22 processes in turn, each loading torch and the model: minutes
 @pytest.mark.timeout(1_800)
 def test_killed_twenty_times_and_resumed(tmp_path: Path) -> None:
     check_killed_and_resumed(tmp_path, n_kills=20, n_pictures=120)
@@ -132,7 +126,7 @@ def test_two_writers_and_five_readers(tmp_path: Path) -> None:
     for reader in readers:
         reader.join(LIMIT_S)
     assert not wrong and sorted(n_reads) == list(range(5))
-    table = rows(db)
+    table = rows_of(Index(db))
     assert table.num_rows == 18 * N_FRAMES == len(set(table["id"].to_pylist()))
 
 

@@ -33,11 +33,6 @@ LABELS = ["x-ray chest anteroposterior No Finding", "x-ray chest anteroposterior
 
 
 @pytest.fixture(scope="module")
-def model() -> dualsight.Model:
-    return dualsight.load()
-
-
-@pytest.fixture(scope="module")
 def adapter(model: dualsight.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tells a chest from a head."""
     vectors = np.repeat(model.encode_image([SAMPLES / "chest-x-ray.png", SAMPLES / "ct-head.dcm"]), 4, axis=0)

@@ -25,11 +25,6 @@ def client() -> Iterator[openai.OpenAI]:
         yield asking
 
 
-@pytest.fixture(scope="module")
-def model() -> dualsight.Model:
-    return dualsight.load("demo")
-
-
 def test_models(client: openai.OpenAI, model: dualsight.Model) -> None:
     assert [entry.id for entry in client.models.list()] == [model.name]
 

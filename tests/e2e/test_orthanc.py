@@ -115,7 +115,7 @@ def test_the_command_line_embeds_a_study_as_its_files_are_embedded(
 ) -> None:
     study = header(STUDY[0]).StudyInstanceUID
     command = [sys.executable, "-m", "dualsight", "embed", *documented("embed", logged_in, study)]
-    command += ["--engine", "torch", "--batch-size", "8"]  # the same for both, so that the bits are
+    command += ["--engine", "torch", "--batch-size", "8"]  # the same for both
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     written = np.load(tmp_path / "study.npz")
@@ -125,7 +125,8 @@ def test_the_command_line_embeds_a_study_as_its_files_are_embedded(
 
     local = {header(file).SOPInstanceUID: file for file in STUDY}
     ours = list(model.embed(local[instance_of(name)] for name in names))
-    np.testing.assert_array_equal([item.vector for item in ours if isinstance(item, Embedded)], written["vectors"])
+    expected = [item.vector for item in ours if isinstance(item, Embedded)]
+    np.testing.assert_allclose(written["vectors"], expected, atol=1e-6, rtol=0)  # a process has threads of its own
     for said in (done.stdout, done.stderr, *(str(written[key]) for key in written.files)):
         assert orthanc.password not in said
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from folder_contents import contents
 from hub_stand_in import StandIn, serving
 
 pytestmark = pytest.mark.e2e
@@ -21,10 +22,7 @@ REPO = "someone/small-model"
 
 @pytest.fixture
 def hub(recipe_folder: Callable[[str], Path]) -> Iterator[StandIn]:
-    root = recipe_folder("davit")
-    files = {
-        f"2024.09.27/{path.relative_to(root)}": path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
-    }
+    files = {f"2024.09.27/{name}": data for name, data in contents(recipe_folder("davit")).items()}
     with serving(StandIn(REPO, files)) as stand_in:
         yield stand_in
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
 
 from dualsight.store.index import Index
-from dualsight.store.rows import as_vectors
 from dualsight.store.settings import Settings
+from index_tables import check_same_rows, rows_of
+from picture_files import write_frames
 from s3_stand_in import BUCKET, object_store
 
 pytestmark = pytest.mark.e2e
@@ -56,8 +56,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for number in range(240):
-        frames = [Image.fromarray(rng.integers(0, 255, (128, 128), np.uint8)) for _ in range(3)]
-        frames[0].save(folder / f"{number:03}.tif", save_all=True, append_images=frames[1:])
+        write_frames(folder / f"{number:03}.tif", [rng.integers(0, 255, (128, 128), np.uint8) for _ in range(3)])
     shutil.copy(folder / "003.tif", folder / "same.tif")
     (folder / "broken.tif").write_bytes((folder / "004.tif").read_bytes()[:500])
     return folder
@@ -68,7 +67,7 @@ def expected(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> pa.Tab
     """What one process makes of them."""
     db = tmp_path_factory.mktemp("one") / "db"
     Index.open(db).add(pictures, settings=FRAMES)
-    return rows(db)
+    return rows_of(Index(db))
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -81,15 +80,9 @@ def ray_folders() -> set[Path]:
     return set(Path("/tmp").glob("dualsight-ray-*"))  # noqa: S108
 
 
-def rows(db: Path | str) -> pa.Table:
-    index = Index(db)
-    return pa.Table.from_batches(index.batches(), schema=index.schema).sort_by("id")
-
-
 def check_equal(got: pa.Table, expected: pa.Table) -> None:
     assert got.num_rows == 240 * 3
-    assert got.drop_columns(["vector"]) == expected.drop_columns(["vector"])
-    np.testing.assert_allclose(as_vectors(got["vector"]), as_vectors(expected["vector"]), atol=2e-6)  # other batches
+    check_same_rows(got, expected)
 
 
 def test_killed_workers_lose_nothing(pictures: Path, expected: pa.Table, tmp_path: Path) -> None:
@@ -97,7 +90,7 @@ def test_killed_workers_lose_nothing(pictures: Path, expected: pa.Table, tmp_pat
     assert done.returncode == 0, done.stderr
     killed = [line for line in done.stdout.splitlines() if line.startswith("killed")]  # Ray speaks of it as well
     assert killed == ["killed ray::Opener", "killed ray::Encoder"]
-    check_equal(rows(tmp_path / "db"), expected)
+    check_equal(rows_of(Index(tmp_path / "db")), expected)
 
 
 def test_command_line_from_store_to_store(pictures: Path, expected: pa.Table) -> None:
@@ -113,6 +106,6 @@ def test_command_line_from_store_to_store(pictures: Path, expected: pa.Table) ->
         assert done.returncode == 1 and done.stdout == "", done.stderr
         assert "broken.tif, frame 0: truncated" in done.stderr
         assert f"1 added as 3 rows, 2 there before; 9 rows are in {db}" in done.stderr
-        hashes = set(rows(db)["content_hash"].to_pylist())
+        hashes = set(rows_of(Index(db))["content_hash"].to_pylist())
     assert len(hashes) == 3 and hashes < set(expected["content_hash"].to_pylist())
     assert ray_folders() == before  # what Ray kept there, pictures included

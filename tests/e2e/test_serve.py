@@ -39,11 +39,6 @@ def server() -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def model() -> dualsight.Model:
-    return dualsight.load("demo")
-
-
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx2.Client]:
     with httpx2.Client(base_url=server.url, timeout=30) as asking:

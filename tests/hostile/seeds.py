@@ -5,7 +5,6 @@ Each made file holds MARK wherever its format has room for words, as patients' n
 
 from __future__ import annotations
 
-import io
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from picture_files import png, png_chunk, tiff
+from picture_files import png, png_chunk, saved, tiff
 from slide_files import halved, stained, write_slide
 
 FILES = Path(__file__).parents[1] / "data" / "images"
@@ -33,12 +32,6 @@ def noise(*shape: int, kind: str = "uint8", top: int | None = None) -> NDArray[A
     if kind.startswith("f"):
         return generator.normal(size=shape).astype(kind)
     return generator.integers(0, top or np.iinfo(kind).max, shape, dtype=kind, endpoint=True)
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.copy().save(buffer, kind, **options)  # Pillow leaves options of one format behind for the next
-    return buffer.getvalue()
 
 
 RGB = Image.fromarray(noise(13, 17, 3))

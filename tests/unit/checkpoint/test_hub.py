@@ -14,6 +14,7 @@ from dualsight.checkpoint import hub
 from dualsight.checkpoint.hub import OFFICIAL_REPO, pull, resolve
 from dualsight.checkpoint.load import load_checkpoint
 from dualsight.errors import CheckpointError, DownloadError
+from folder_contents import contents
 from golden import WEIGHTS
 from hub_stand_in import LARGE, StandIn, serving
 
@@ -49,13 +50,9 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
         yield server
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def test_pull_brings_what_is_needed_and_no_more(stand_in: StandIn) -> None:
     folder = pull(REPO)
-    assert _files(folder) == {name: FILES[f"2024.09.27/{name}"] for name in NEEDED}
+    assert contents(folder) == {name: FILES[f"2024.09.27/{name}"] for name in NEEDED}
     assert not stand_in.asked("GET", "language_model.pth")
 
 
@@ -69,7 +66,7 @@ def test_a_second_pull_downloads_nothing(stand_in: StandIn) -> None:
 def test_pull_to_a_folder_leaves_plain_files_there(stand_in: StandIn, tmp_path: Path) -> None:
     folder = pull(REPO, folder=tmp_path / "here")
     assert folder == tmp_path / "here" / "2024.09.27"
-    assert _files(tmp_path / "here") == {f"2024.09.27/{name}": FILES[f"2024.09.27/{name}"] for name in NEEDED}
+    assert contents(tmp_path / "here") == {f"2024.09.27/{name}": FILES[f"2024.09.27/{name}"] for name in NEEDED}
     assert not any(path.is_symlink() for path in folder.rglob("*"))
     assert not (tmp_path / "cache").exists()
 
@@ -131,7 +128,7 @@ def test_two_that_pull_a_file_at_once_fetch_it_once(
     folder = pull(REPO, folder=target)
     second.join()
     assert found == [folder]
-    assert set(_files(folder)) == NEEDED
+    assert set(contents(folder)) == NEEDED
     assert (folder / WEIGHTS).read_bytes() == CONTENT
     assert stand_in.asked("GET", "medimageinsigt-v1.0.0.pt") == ["bytes=50000-"]
 
@@ -154,7 +151,7 @@ def test_a_corrupted_download_is_refused_and_not_kept(stand_in: StandIn, tmp_pat
     with pytest.raises(DownloadError, match=r"medimageinsigt-v1\.0\.0\.pt: downloaded, but its hash is not") as error:
         pull(REPO)
     assert error.value.hint
-    assert CONTENT[::-1] not in _files(tmp_path / "cache").values()
+    assert CONTENT[::-1] not in contents(tmp_path / "cache").values()
     stand_in.corrupt.clear()
     assert (pull(REPO) / WEIGHTS).read_bytes() == CONTENT
 
@@ -193,7 +190,7 @@ def test_a_full_disk_is_seen_before_the_download(stand_in: StandIn, monkeypatch:
 
 def test_a_flat_repository(stand_in: StandIn) -> None:
     stand_in.files = {"config.yaml": b"A: 1\n", "model.safetensors": CONTENT, "vocab.json": b"{}", "merges.txt": b"#\n"}
-    assert _files(pull(REPO)) == stand_in.files
+    assert contents(pull(REPO)) == stand_in.files
 
 
 @pytest.mark.parametrize(
@@ -267,7 +264,7 @@ def test_an_unreachable_hub(
 
 
 def test_a_hub_id_loads(stand_in: StandIn, recipe_folder: Callable[[str], Path]) -> None:
-    stand_in.files = {f"2024.09.27/{name}": content for name, content in _files(recipe_folder("davit")).items()}
+    stand_in.files = {f"2024.09.27/{name}": content for name, content in contents(recipe_folder("davit")).items()}
     checkpoint = load_checkpoint(f"{REPO}@main")
     assert checkpoint.name == f"{REPO}@main"
     assert checkpoint.fingerprint == load_checkpoint(recipe_folder("davit")).fingerprint

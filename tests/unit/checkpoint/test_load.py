@@ -27,12 +27,6 @@ Folder = Callable[[str], Path]
 
 
 @pytest.fixture
-def copy(recipe_folder: Folder, tmp_path: Path) -> Path:
-    """A small official folder that a test may change."""
-    return Path(shutil.copytree(recipe_folder("davit"), tmp_path / "2024.09.27"))
-
-
-@pytest.fixture
 def quantised(copy: Path) -> Path:
     """The same with an int8 graph of its weights, as far as loading looks at it."""
     (copy / INT8_GRAPH).parent.mkdir()

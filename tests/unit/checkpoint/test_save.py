@@ -12,13 +12,10 @@ from dualsight.checkpoint.load import load_checkpoint
 from dualsight.checkpoint.save import save_checkpoint, write_weights
 from dualsight.checkpoint.weights import map_tensors, read_header
 from dualsight.errors import ConfigError, OutputError
+from folder_contents import contents
 from golden import WEIGHTS
 
 Folder = Callable[[str], Path]
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("name", ["davit", "coswin"])
@@ -30,7 +27,7 @@ def test_an_official_folder_comes_back_byte_for_byte(recipe_folder: Folder, tmp_
         checkpoint.config_text,
         tokenizer_folder=checkpoint.tokenizer_folder,
     )
-    assert _files(folder) == _files(recipe_folder(name))
+    assert contents(folder) == contents(recipe_folder(name))
 
 
 def test_saving_twice_gives_the_same_bytes_from_any_layout(recipe_folder: Folder, tmp_path: Path) -> None:
@@ -44,7 +41,7 @@ def test_saving_twice_gives_the_same_bytes_from_any_layout(recipe_folder: Folder
     once = save_checkpoint(tmp_path / "once", first.model, first.config_text)
     second = load_checkpoint(once)
     twice = save_checkpoint(tmp_path / "twice", second.model, second.config_text)
-    assert _files(once) == _files(twice)
+    assert contents(once) == contents(twice)
     assert second.fingerprint == first.fingerprint
 
 
@@ -70,7 +67,7 @@ def test_a_folder_in_use_is_left_alone(recipe_folder: Folder, tmp_path: Path) ->
     (tmp_path / "mine" / "notes.txt").write_text("keep")
     with pytest.raises(OutputError, match="mine: exists already"):
         save_checkpoint(tmp_path / "mine", checkpoint.model, checkpoint.config_text)
-    assert _files(tmp_path) == {"mine/notes.txt": b"keep"}
+    assert contents(tmp_path) == {"mine/notes.txt": b"keep"}
 
 
 def test_a_config_of_another_model_is_refused(recipe_folder: Folder, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,11 +26,6 @@ ALWAYS = ["weight file", "header", "key table", "tokenizer", "finite weights", "
 
 def _failed(report: Report) -> list[str]:
     return [check.name for check in report.checks if not check.passed]
-
-
-@pytest.fixture
-def copy(recipe_folder: Folder, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(recipe_folder("davit"), tmp_path / "2024.09.27"))
 
 
 @pytest.fixture

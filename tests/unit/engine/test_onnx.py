@@ -14,10 +14,7 @@ from dualsight.engine.onnx import GRAPH, OnnxEngine, onnx_engine
 from dualsight.engine.torch import TorchEngine
 from dualsight.errors import EngineError, MissingExtra
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DUALSIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "engines"))
+pytestmark = pytest.mark.usefixtures("engines_cache")
 
 
 def size_of(checkpoint: Checkpoint) -> tuple[int, int]:

@@ -17,10 +17,7 @@ from dualsight.engine.openvino import GRAPH, OpenVinoEngine, openvino_engine, wr
 from dualsight.engine.torch import TorchEngine
 from dualsight.errors import EngineError, MissingExtra
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DUALSIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "engines"))
+pytestmark = pytest.mark.usefixtures("engines_cache")
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,10 @@ from dualsight.image.frame import Frame
 from dualsight.image.prepare import prepare
 from dualsight.learn.phantom.catalogue import HELD_OUT, draw_many
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # nncf's, about itself
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DUALSIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "engines"))
+pytestmark = [
+    pytest.mark.usefixtures("engines_cache"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),  # nncf's, about itself
+]
 
 
 def pixels(count: int, first: int = 5_000_000) -> list[np.ndarray]:

@@ -6,14 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from dualsight.checkpoint.load import load_checkpoint
+from dualsight.engine.agreement import smooth_pixels
 from dualsight.engine.cuda import cuda_engine
 from dualsight.engine.torch import TorchEngine
 from dualsight.errors import EngineError
 from dualsight.model.dual import DualEncoder
 
 PIXELS = np.random.default_rng(1).normal(size=(2, 3, 64, 64)).astype(np.float32)
+TEXTS = ("x-ray chest anteroposterior pneumonia", "mri brain", "ct", "lumbar spine sagittal t2 in a long description")
+# A cheap guard of speed: not seconds, but what is computed. A change that computes more fails; one that computes less
+# fails, too: then its figures belong here.
+IMAGE_FLOPS = {"davit": 88_254_464, "davit-mup": 73_619_456, "coswin": 90_982_400}  # of two pictures
+TEXT_FLOPS = {"davit": 3_443_712}  # of these four texts, without their padding
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +76,7 @@ def test_compiled_batches_have_one_shape(encoder: DualEncoder, monkeypatch: pyte
     assert engine.name.endswith("compiled for 3, cpu")
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # torch has a C++ compiler build what it computes: 40 seconds
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, about itself
 def test_compiled_by_torch_it_computes_the_same(encoder: DualEncoder) -> None:
     found = TorchEngine(encoder, compiled=2).encode_images(PIXELS)
@@ -100,3 +107,22 @@ def test_a_device_that_keeps_no_numbers_here(encoder: DualEncoder, device: str) 
     assert "doctor" in caught.value.hint
     with pytest.raises(EngineError, match=f"no {device} device"):
         cuda_engine(encoder, device, "bfloat16")
+
+
+@pytest.mark.parametrize("name", IMAGE_FLOPS)
+def test_pictures_cost_no_more(name: str, recipe_folder: Callable[[str], Path]) -> None:
+    checkpoint = load_checkpoint(recipe_folder(name))
+    size = checkpoint.config.preprocessing.height, checkpoint.config.preprocessing.width
+    with FlopCounterMode(display=False) as counter:
+        TorchEngine(checkpoint.model).encode_images(smooth_pixels(2, size))
+    assert counter.get_total_flops() == IMAGE_FLOPS[name]
+
+
+@pytest.mark.parametrize("name", TEXT_FLOPS)
+def test_texts_cost_no_more(name: str, recipe_folder: Callable[[str], Path]) -> None:
+    checkpoint = load_checkpoint(recipe_folder(name))
+    tokens = checkpoint.tokenizer(TEXTS)
+    with FlopCounterMode(display=False) as counter:
+        TorchEngine(checkpoint.model).encode_texts(tokens.input_ids, tokens.attention_mask)
+    assert counter.get_total_flops() == TEXT_FLOPS[name]
+    assert tokens.attention_mask.sum() < 0.7 * np.prod(tokens.attention_mask.shape)  # there was padding to save

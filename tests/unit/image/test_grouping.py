@@ -157,7 +157,7 @@ def test_the_standards_medium_has_its_studies_and_series(tmp_path: Path) -> None
     assert sum(len(one.items) for one in series if isinstance(one, Series)) == 31
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # writes and reads 21,000 DICOM files: 40 seconds
 @pytest.mark.parametrize("n", [1_000, 20_000])
 def test_grouping_holds_one_group_in_memory(n: int) -> None:
     import json

@@ -4,46 +4,37 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import numpy as np
 import pytest
-from PIL import Image
 
 from dualsight.errors import FetchError, ImageTooLarge, MissingExtra, UnreadableImage, UnsupportedImage
-from dualsight.image import object_store
 from dualsight.image.limits import Limits
 from dualsight.image.object_store import Object, file_system, is_address
 from dualsight.image.source import Item, Skipped, scan
+from picture_files import png
 
-
-def png() -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
+PNG = png(np.zeros((4, 4, 1), np.uint8))
 
 
 @pytest.fixture(autouse=True)
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
-    monkeypatch.setitem(object_store.LIBRARIES, "memory", "fsspec")
+def store(bucket: fsspec.AbstractFileSystem) -> fsspec.AbstractFileSystem:
     archive = io.BytesIO()
     zipfile.ZipFile(archive, "w").close()
-    files = fsspec.filesystem("memory")
     contents = {
-        "b.png": png(),
-        "a/c.png": png(),
-        "a/.hidden.png": png(),
+        "b.png": PNG,
+        "a/c.png": PNG,
+        "a/.hidden.png": PNG,
         "a/note.txt": b"words",
         "a/empty.png": b"",
         "a.zip": archive.getvalue(),
         "list.csv": "\ufeffpath,age\na/c.png,70\nmemory://bucket/b.png,60\n".encode(),
     }
     for name, content in contents.items():
-        files.pipe_file(f"/bucket/{name}", content)
-    yield files
-    files.rm("/bucket", recursive=True)
+        bucket.pipe_file(f"/bucket/{name}", content)
+    return bucket
 
 
 def names(source: str) -> list[tuple[type, str]]:
@@ -74,10 +65,10 @@ def test_a_glob_an_object_and_what_is_not_there() -> None:
 def test_a_table_names_its_neighbours_and_other_addresses(tmp_path: Path) -> None:
     found = [thing for thing in scan("memory://bucket/list.csv") if isinstance(thing, Item)]
     assert [item.name for item in found] == ["a/c.png", "memory://bucket/b.png"]
-    assert all(item.load() == png() for item in found)
+    assert all(item.load() == PNG for item in found)
     (tmp_path / "list.csv").write_text("path\nmemory://bucket/b.png\n")
     (item,) = scan(tmp_path / "list.csv")
-    assert isinstance(item, Item) and item.load() == png()
+    assert isinstance(item, Item) and item.load() == PNG
 
 
 def test_an_object_over_the_limit_is_not_fetched_whole() -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from dualsight import MedImageInsight
 from dualsight.errors import CheckpointError, DualsightError
 from golden import Golden
+from picture_files import saved
+from request_files import b64_lines
 
 
 def test_a_users_script_runs_with_another_import(recipe_folder: Callable[[str], Path]) -> None:
@@ -25,11 +24,7 @@ def test_a_users_script_runs_with_another_import(recipe_folder: Callable[[str], 
         language_model_name="language_model.pth",
     )
     classifier.load_model()
-    pictures = []
-    for picture in golden.images():
-        buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, "PNG")
-        pictures.append(base64.encodebytes(buffer.getvalue()).decode())  # with line breaks
+    pictures = [b64_lines(saved(picture, "PNG")) for picture in golden.images()]
     labels = golden.inputs["prompts"]
     for results, key in (
         (classifier.predict(pictures, labels), "softmax"),

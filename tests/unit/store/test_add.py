@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-import dualsight
 from dualsight.errors import StoreError
 from dualsight.image.deidentify import hashed_name
 from dualsight.store.index import Index
@@ -19,11 +18,6 @@ from dualsight.task.model import Model
 from series_files import write_series
 
 KEY = b"0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return dualsight.load()
 
 
 def write_picture(path: Path, seed: int) -> Path:

@@ -25,14 +25,10 @@ from dualsight.store.search import Approximate
 from dualsight.store.settings import Settings
 from dualsight.task.model import Model
 from index_tables import write_table
+from picture_files import write_frames
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 KEY = b"0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return dualsight.load()
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +39,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("a", "b", "c"):
         Image.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)).save(folder / f"{name}.png")
     shutil.copy(folder / "a.png", folder / "copy of a.png")
-    frames = [Image.fromarray(rng.integers(0, 255, (40, 40), np.uint8)) for _ in range(3)]
-    frames[0].save(folder / "frames.tif", save_all=True, append_images=frames[1:])
+    write_frames(folder / "frames.tif", [rng.integers(0, 255, (40, 40), np.uint8) for _ in range(3)])
     (folder / "broken.png").write_bytes((folder / "b.png").read_bytes()[:60])
     with (folder / "list.csv").open("w", newline="") as file:
         rows = [("a.png", "XR", "70", "0071", ""), ("b.png", "CT", "35", "0035", "0.5"), ("c.png", "", "", "0071", "1")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +9,6 @@ import fsspec
 import pytest
 
 from dualsight.errors import StoreError
-from dualsight.image import object_store
 from dualsight.store import lance
 from dualsight.store.schema import About, table_schema
 from index_tables import circle, write_table
@@ -19,27 +17,18 @@ PLACE = "memory://bucket/index"
 SCHEMA = table_schema(About(model="m", fingerprint="f", dimensions=2), {})
 
 
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
-    monkeypatch.setitem(object_store.LIBRARIES, "memory", "fsspec")
-    files = fsspec.filesystem("memory")
-    files.makedirs("/bucket", exist_ok=True)
-    yield files
-    files.rm("/bucket", recursive=True)
-
-
 def test_an_address_stays_as_it_is() -> None:
     assert lance.place_of("s3://bucket/index") == "s3://bucket/index"
     assert lance.place_of("folder") == lance.place_of(Path("folder")) == Path("folder")
 
 
-def test_a_table_is_there_with_its_first_version(tmp_path: Path, store: fsspec.AbstractFileSystem) -> None:
+def test_a_table_is_there_with_its_first_version(tmp_path: Path, bucket: fsspec.AbstractFileSystem) -> None:
     versions = tmp_path / "embeddings.lance" / "_versions"
     for name, there in ((None, False), ("begun.tmp", False), ("1.manifest", True)):
         if name is not None:
             versions.mkdir(parents=True, exist_ok=True)
             (versions / name).write_bytes(b"1234")
-            store.pipe_file(f"/bucket/index/embeddings.lance/_versions/{name}", b"1234")
+            bucket.pipe_file(f"/bucket/index/embeddings.lance/_versions/{name}", b"1234")
         assert lance.has_table(tmp_path) is lance.has_table(PLACE) is there
     assert lance.n_bytes(tmp_path) == lance.n_bytes(PLACE) == 8
 

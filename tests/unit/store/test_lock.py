@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import fsspec
 import pytest
 
 from dualsight.errors import StoreError
-from dualsight.image import object_store
 from dualsight.store import lock
 from dualsight.store.lock import writing
 
@@ -21,16 +20,12 @@ TURNS = "/bucket/index/.writing.lock"
 
 
 @pytest.fixture(autouse=True)
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
-    monkeypatch.setitem(object_store.LIBRARIES, "memory", "fsspec")
+def store(bucket: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> fsspec.AbstractFileSystem:
     monkeypatch.setattr(lock, "_PAUSE_S", 0.001)
-    files = fsspec.filesystem("memory")
-    files.makedirs("/bucket", exist_ok=True)
     one_call = threading.RLock()  # a store's calls are whole; those of a memory that several threads use are not
     for name in ("ls", "pipe_file", "cat_file", "rm_file"):
-        monkeypatch.setattr(files, name, _locked(getattr(files, name), one_call))
-    yield files
-    files.rm("/bucket", recursive=True)
+        monkeypatch.setattr(bucket, name, _locked(getattr(bucket, name), one_call))
+    return bucket
 
 
 def _locked(call: Callable[..., Any], one_call: threading.RLock) -> Callable[..., Any]:

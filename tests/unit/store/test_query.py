@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dualsight.errors import StoreError
 from dualsight.image.reading import Reading
 from dualsight.store.query import Query, query_vector, weighted_sum
+from vectors import unit
 
 X, Y, Z = np.eye(3, dtype=np.float32)
 
@@ -32,10 +33,6 @@ class Stub:
 
 def found(**parts: Any) -> NDArray[np.float32]:
     return query_vector(Query(**parts), Stub)  # type: ignore[arg-type]  # as much of a model as is needed
-
-
-def unit(*numbers: float) -> NDArray[np.float32]:
-    return np.array(numbers, np.float32) / np.float32(np.linalg.norm(numbers))
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,10 @@ from PIL import Image
 
 from dualsight.store.settings import Settings
 from dualsight.store.thumbnail import thumbnail
+from picture_files import write_frames
 
 GREYS = (40, 120, 200)
-
-
-def write_frames(path: Path) -> None:
-    frames = [Image.fromarray(np.full((60, 30), grey, np.uint8)) for grey in GREYS]
-    frames[0].save(path, save_all=True, append_images=frames[1:])
+FRAMES = [np.full((60, 30), grey, np.uint8) for grey in GREYS]
 
 
 def row(path: Path | None, **values: Any) -> dict[str, Any]:
@@ -32,13 +29,13 @@ def grey(picture: Image.Image | None) -> int:
 
 def test_frames_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "frames.tif"
-    write_frames(path)
+    write_frames(path, FRAMES)
     assert grey(thumbnail(row(path, frame_index=2), 20)) == GREYS[2]
     assert grey(thumbnail(row(path), 20)) == GREYS[1]  # of several, one in the middle
 
 
 def test_a_member_of_an_archive(tmp_path: Path) -> None:
-    write_frames(tmp_path / "frames.tif")
+    write_frames(tmp_path / "frames.tif", FRAMES)
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.writestr("other.txt", "words")
         archive.write(tmp_path / "frames.tif", "in/frames.tif")
@@ -48,7 +45,7 @@ def test_a_member_of_an_archive(tmp_path: Path) -> None:
 
 
 def test_not_at_hand(tmp_path: Path) -> None:
-    write_frames(tmp_path / "frames.tif")
+    write_frames(tmp_path / "frames.tif", FRAMES)
     assert thumbnail(row(tmp_path / "gone.tif"), 20) is None
     assert thumbnail(row(None, source="hmac-0123"), 20) is None
     assert thumbnail(row(tmp_path / "frames.tif", frame_index=1, n_frames=9), 20) is None  # a slice of a series

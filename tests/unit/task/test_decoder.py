@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from pydicom.uid import MRImageStorage
 
 from dicom_files import PATIENT, dicom_bytes
@@ -23,6 +21,7 @@ from dualsight.image.prepare import Preprocessing, resize
 from dualsight.image.reading import Reading
 from dualsight.task import decoder as decoder_module
 from dualsight.task.decoder import Decoder, NoDecoder, UnexpectedEnd
+from picture_files import png
 
 PREPROCESSING = Preprocessing(height=30, width=20, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1))
 READING = Reading(window=(40.0, 400.0), limits=Limits(pixels=100_000))
@@ -32,12 +31,6 @@ CT = dicom_bytes(
     RNG.integers(-1000, 1000, (40, 50), dtype=np.int16), PixelSpacing=[0.5, 0.75], StudyInstanceUID="1.2.3"
 )
 CINE = dicom_bytes(RNG.integers(0, 4096, (5, 40, 50), dtype=np.uint16))
-
-
-def png(picture: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")

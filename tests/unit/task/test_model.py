@@ -19,6 +19,7 @@ from dualsight.image import group, scan
 from dualsight.image.volume.series import read_slices, stack_slices
 from dualsight.task.classify import Classification
 from dualsight.task.embed import Embedded, Failed
+from picture_files import png, write_frames
 from series_files import break_pixels, write_series
 
 Pictures = list[NDArray[np.uint8]]
@@ -33,12 +34,6 @@ def model(recipe_folder: Callable[[str], Path]) -> dualsight.Model:
 def pictures() -> Pictures:
     rng = np.random.default_rng(5)
     return [rng.integers(0, 256, (40 + 7 * i, 64, 3), dtype=np.uint8) for i in range(7)]
-
-
-def png(picture: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def test_embeddings_do_not_depend_on_the_rest_of_the_batch(model: dualsight.Model, pictures: Pictures) -> None:
@@ -121,14 +116,14 @@ def test_one_bad_picture_fails_alone_and_by_name(model: dualsight.Model, picture
         model.encode_image(images, on_error="ignore")  # type: ignore[call-overload]  # a user's mistake
 
 
-def test_several_frames_are_one_picture_unless_asked(model: dualsight.Model, pictures: Pictures) -> None:
-    buffer = io.BytesIO()
-    frames = [Image.fromarray(picture[:40]) for picture in pictures[:3]]
-    frames[0].save(buffer, "TIFF", save_all=True, append_images=frames[1:])
-    each = [item for item in model.embed(buffer.getvalue(), per="frame")]
+def test_several_frames_are_one_picture_unless_asked(
+    model: dualsight.Model, pictures: Pictures, tmp_path: Path
+) -> None:
+    path = write_frames(tmp_path / "frames.tif", [picture[:40] for picture in pictures[:3]])
+    each = [item for item in model.embed(path, per="frame")]
     assert [item.frame_index for item in each] == [0, 1, 2]
     mean = np.mean([item.vector for item in each], axis=0)
-    whole = model.encode_image(buffer.getvalue())
+    whole = model.encode_image(path)
     assert whole.shape == (1, 40)
     np.testing.assert_allclose(whole[0], mean / np.linalg.norm(mean), atol=1e-6)
 

@@ -15,10 +15,7 @@ from dualsight.errors import ConfigError, UnreadableImage, UnsupportedImage
 from dualsight.image.frame import FrameMeta
 from dualsight.task.embed import Embedded, Failed
 from dualsight.task.pool import check_pooling, pool_frames
-
-
-def unit(*numbers: float) -> NDArray[np.float32]:
-    return (np.array(numbers) / np.linalg.norm(numbers)).astype(np.float32)
+from vectors import unit
 
 
 def embedded(vector: NDArray[np.float32], index: int = 0, frame_index: int = 0, **meta: Any) -> Embedded:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import struct
 
 from hypothesis import given, settings
@@ -8,12 +7,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dualsight.image.dicom.codestream import Codestream, is_complete, mend_scan_header, read_codestream, without_boxes
+from picture_files import saved
 
 
 def encoded(kind: str, size: tuple[int, int] = (7, 5), mode: str = "RGB") -> bytes:
-    buffer = io.BytesIO()
-    Image.new(mode, size).save(buffer, kind)
-    return buffer.getvalue()
+    return saved(Image.new(mode, size), kind)
 
 
 def test_a_jpegs_size_and_samples_are_told() -> None:

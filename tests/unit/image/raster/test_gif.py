@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dualsight.image.raster.gif import count_frames
+from picture_files import saved
 
 FOLDER = Path(__file__).parents[3] / "data" / "images"
 
@@ -16,9 +16,7 @@ FOLDER = Path(__file__).parents[3] / "data" / "images"
 def animation(n: int) -> bytes:
     """Frames with colour tables of their own, comments and a loop."""
     first, *others = [Image.effect_noise((9, 7), 40 + k).convert("P") for k in range(n)]
-    file = io.BytesIO()
-    first.save(file, "GIF", save_all=True, append_images=others, loop=0, comment=b"," * 600, duration=50)
-    return file.getvalue()
+    return saved(first, "GIF", save_all=True, append_images=others, loop=0, comment=b"," * 600, duration=50)
 
 
 ANIMATION = animation(5)

@@ -646,7 +646,7 @@ def peak_mb(path: Path) -> tuple[int, float]:
 
 
 @linux_only
-@pytest.mark.slow
+@pytest.mark.slow  # a gigapixel slide, on disk too; that of a smaller one, below, is always measured
 def test_memory_is_bounded_by_the_tile_whatever_the_slides_size(tmp_path: Path) -> None:
     """40,000 × 40,000 pixels would be 4.8 GB as one picture."""
     blobs = [(5000, 6000, 3000, 2000), (30_000, 25_000, 6000, 7000)]

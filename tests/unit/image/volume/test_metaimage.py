@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -193,18 +194,20 @@ def test_a_header_may_not_promise_what_is_not_there() -> None:
         only(metaimage(DimSize="4000 4000 99999999999999"))
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=200, deadline=None)  # counted below: a shared machine stalls
 @given(st.data())
-def test_mutated_files_give_slices_or_an_image_error(draw: st.DataObject) -> None:
+def test_mutated_files_give_slices_or_an_image_error_in_time(draw: st.DataObject) -> None:
     data = bytearray(metaimage(TransformMatrix="1 0 0 0 1 0 0 0 1", ElementSpacing="1 2 3", CompressedData=False))
     for _ in range(draw.draw(st.integers(1, 4))):
         data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
     reading = Reading(limits=Limits(pixels=1_000_000))
+    started = time.process_time()
     try:
         for frame in decode_volume(bytes(data), "brain.mha", reading):
             assert frame.pixels.dtype == np.uint8
     except ImageError as error:
         assert str(error).startswith("brain.mha")
+    assert time.process_time() - started < 5
 
 
 def test_a_file_of_voxels_whose_name_no_file_can_have_is_missing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import random
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -254,15 +255,17 @@ def test_a_header_may_not_promise_what_is_not_there() -> None:
         only(nrrd(sizes="4000 4000 99999999999999"))
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=200, deadline=None)  # counted below: a shared machine stalls
 @given(st.randoms(use_true_random=False), st.booleans())
-def test_mutated_files_give_slices_or_an_image_error(generator: random.Random, packed: bool) -> None:
+def test_mutated_files_give_slices_or_an_image_error_in_time(generator: random.Random, packed: bool) -> None:
     wrapping = {"data": gzip.compress(VALUES.tobytes()), "encoding": "gzip"} if packed else {}
     data = bytearray(nrrd(space="LPS", space_directions=EYE, space_origin="(0,0,0)", kinds="domain " * 3, **wrapping))
     for _ in range(generator.randint(1, 4)):
         data[generator.randrange(len(data))] = generator.choice([0, 10, 32, 45, 48, 57, 255, generator.randrange(256)])
+    started = time.process_time()
     try:
         for frame in decode_volume(bytes(data), "brain.nrrd", Reading(limits=Limits(pixels=1_000_000))):
             assert frame.pixels.dtype == np.uint8
     except ImageError as error:
         assert str(error).startswith("brain.nrrd")
+    assert time.process_time() - started < 5

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,23 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from dualsight.interface.cli import stderr
 from dualsight.interface.cli.app import app
 
 Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def process_as_it_was() -> Iterator[None]:
+    """Takes back what a command sets for its own process, which ends with it: variables, and a console made of them."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() | before.keys():
+        if name not in before:
+            del os.environ[name]
+        elif os.environ.get(name) != before[name]:
+            os.environ[name] = before[name]
+    stderr.console.cache_clear()
 
 
 @pytest.fixture

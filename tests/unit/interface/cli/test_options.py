@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import get_args
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
 import typer
-from typer.testing import Result
+from PIL import Image
+from typer.testing import CliRunner, Result
 
 from dualsight.engine.select import Precision
+from dualsight.errors import EngineError
 from dualsight.image.reading import Reading
 from dualsight.interface.cli import options
+from dualsight.interface.cli.app import app
 from dualsight.interface.cli.options import count_results, find_images, narrow_sources, read_lines, read_reading
 from series_files import write_media
 
@@ -134,3 +138,50 @@ def test_a_device_that_there_is_not(run: Callable[..., Result], command: tuple[s
     result = run(*command, "--device", "nonsense")
     assert result.exit_code == 1
     assert "no device 'nonsense'" in result.stderr and "cuda" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def places(recipe_folder, tmp_path_factory) -> dict[str, Path]:
+    """An index, an adapter, and what they were made of."""
+    folder = tmp_path_factory.mktemp("places")
+    rows = ["path,label"]
+    for i in range(8):
+        Image.fromarray(np.full((20, 20, 3), 100 * (i % 2) + i, np.uint8)).save(folder / f"{i}.png")
+        rows.append(f"{i}.png,{'ab'[i % 2]}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    places = {"picture": folder / "0.png", "manifest": folder / "manifest.csv"}
+    places |= {"db": folder / "a.db", "adapter": folder / "a.safetensors"}
+    model = ["--model", str(recipe_folder("davit"))]
+    for words in ("index add {picture} --db {db}", "adapt train {manifest} --kind knn -o {adapter}"):
+        done = CliRunner().invoke(app, [*words.format(**places).split(), *model])
+        assert done.exit_code == 0, done.output
+    return places
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "similarity --text a",
+        "search {db} --text a",
+        "explain {picture} --labels a",
+        "evaluate {manifest} -o report",
+        "adapt train {manifest} --kind knn -o a.safetensors",
+        "adapt predict {picture} --adapter {adapter}",
+        "qc outliers {picture} --reference {picture}",
+        "qc duplicates {picture}",
+        "qc exam {picture} --reference {manifest}",
+        "index add {picture} --db b.db",
+    ],
+)
+def test_a_command_computes_by_the_engine_that_was_chosen(words: str, run, places, monkeypatch) -> None:
+    asked = {}
+
+    def load(where: str, **how: object) -> None:
+        asked.update(how)
+        raise EngineError("enough is known")
+
+    monkeypatch.setattr("dualsight.task.model.load", load)
+    how = ["--engine", "openvino", "--precision", "bfloat16", "--device", "cuda:3"]
+    done = run(*words.format(**places).split(), *how)
+    assert (done.exit_code, "enough is known" in done.stderr) == (1, True), done.output
+    assert asked == {"engine": "openvino", "precision": "bfloat16", "device": "cuda:3"}

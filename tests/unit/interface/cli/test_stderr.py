@@ -26,16 +26,26 @@ def slow(n: int):
         yield number
 
 
+def wait_for(words: str, terminal: io.StringIO) -> None:
+    """Until they are shown, by a thread that a busy machine may keep waiting."""
+    end = time.monotonic() + 30
+    while words not in terminal.getvalue():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_no_bar_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(stderr.show_progress(range(3), "counting")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_bar_once_it_takes_long(terminal: io.StringIO) -> None:
-    assert list(stderr.show_progress(slow(8), "counting", total=8)) == list(range(8))
-    assert "counting" in terminal.getvalue()
+    for number in stderr.show_progress(slow(8), "counting", total=8):
+        if number == 0:
+            wait_for("counting", terminal)
+    assert number == 7
     rates = [float(rate) for rate in re.findall(r"([\d.]+)/s", terminal.getvalue())]
-    assert rates and 1 < rates[-1] <= 21  # 50 ms each, or more on a busy machine
+    assert rates and 0 < rates[-1] <= 21  # 50 ms each, or more on a busy machine
 
 
 def test_no_bar_for_what_is_soon_done(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +62,5 @@ def test_data_goes_to_stdout_while_a_bar_is_shown(terminal: io.StringIO, capsys:
 
 def test_waiting_is_told_and_ends_with_an_error(terminal: io.StringIO) -> None:
     with pytest.raises(ValueError, match="x"), stderr.waiting("loading"):
-        time.sleep(0.1)
+        wait_for("loading", terminal)
         raise ValueError("x")
-    assert "loading" in terminal.getvalue()

@@ -58,8 +58,3 @@ def served(key: str, index: dualsight.Index, tmp_path_factory: pytest.TempPathFa
     server.should_exit = True
     thread.join()
     listener.close()
-
-
-@pytest.fixture(scope="module")
-def model() -> dualsight.Model:
-    return dualsight.load()

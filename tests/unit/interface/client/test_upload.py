@@ -16,14 +16,10 @@ from dualsight.image import Item
 from dualsight.interface.client import upload
 from dualsight.interface.client.upload import Batch, Upload, batches
 from dualsight.task.prepared import Failed
+from picture_files import png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-
-
-def png(pixels: np.ndarray = PIXELS) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+PNG = png(PIXELS)
 
 
 def only(images: object) -> Upload | Failed:
@@ -39,17 +35,17 @@ def content(images: object) -> bytes:
 
 def test_files_and_bytes_are_sent_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "MUSTERMANN.png"
-    file.write_bytes(png())
-    for image in (file, str(file), png(), bytearray(png()), memoryview(png()), io.BytesIO(png())):
-        assert content(image) == png(), type(image)
-    assert content(Item(name="a", content=file)) == png()
-    assert content(Item(name="a", content=partial(bytes, png()))) == png()
+    file.write_bytes(PNG)
+    for image in (file, str(file), PNG, bytearray(PNG), memoryview(PNG), io.BytesIO(PNG)):
+        assert content(image) == PNG, type(image)
+    assert content(Item(name="a", content=file)) == PNG
+    assert content(Item(name="a", content=partial(bytes, PNG))) == PNG
 
 
 def test_a_file_has_the_name_its_owner_gave_it(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(png())
+    (tmp_path / "a.png").write_bytes(PNG)
     assert only(tmp_path / "a.png").source == str(tmp_path / "a.png")
-    assert only(png()).source == "image 0"
+    assert only(PNG).source == "image 0"
 
 
 def test_pixels_arrive_as_they_are() -> None:
@@ -65,9 +61,9 @@ def test_an_array_of_arrays_is_that_many_pictures() -> None:
 
 
 def test_what_cannot_be_read_fails_in_its_place(tmp_path: Path) -> None:
-    closed = io.BytesIO(png())
+    closed = io.BytesIO(PNG)
     closed.close()
-    images = [png(), tmp_path / "none.png", tmp_path, closed, io.StringIO("text"), object(), PIXELS]
+    images = [PNG, tmp_path / "none.png", tmp_path, closed, io.StringIO("text"), object(), PIXELS]
     (batch,) = batches(images, 8)  # type: ignore[arg-type]
     assert [item.index for item in batch] == list(range(7))
     kinds = [type(item.error) if isinstance(item, Failed) else Upload for item in batch]
@@ -100,7 +96,7 @@ def test_no_more_is_read_than_the_batch_at_hand() -> None:
     def pictures():
         for index in range(100):
             taken.append(index)
-            yield png()
+            yield PNG
 
     stream = batches(pictures(), 4)
     next(stream)

@@ -19,25 +19,32 @@ ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 BIG = 8 << 20  # more than the sockets hold, of a client with a narrow one
 
 
-class Hasty(Connection):
-    head_s = 0.1
+class Patient(Connection):
+    """Waits for heads longer than a busy machine stalls."""
+
     answer_s = 1.0
     last_s = 0.3
+
+
+class Hasty(Patient):
+    head_s = 0.3
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     """`ok`; after longer than a head may take; or much."""
     if scope["path"] == "/slow":
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.5)
     body = b"x" * BIG if scope["path"] == "/big" else b"ok"
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
 
 
 @asynccontextmanager
-async def serving(most: int | None = None) -> AsyncIterator[uvicorn.Server]:
+async def serving(most: int | None = None, connection: type[Connection] = Patient) -> AsyncIterator[uvicorn.Server]:
     app = KeyCheck(answer, None, local_only=False)
-    config = uvicorn.Config(app, port=0, http=Hasty, lifespan="off", ws="none", log_config=None, limit_concurrency=most)
+    config = uvicorn.Config(
+        app, port=0, http=connection, lifespan="off", ws="none", log_config=None, limit_concurrency=most
+    )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
@@ -53,9 +60,9 @@ def address(server: uvicorn.Server) -> tuple[str, int]:
     return host, port
 
 
-async def exchanges(*parts: bytes, most: int | None = None) -> list[bytes]:
-    """What comes back after each of these was sent on one connection, until it ends or `ok`."""
-    async with serving(most) as server:
+async def exchanges(*parts: bytes) -> list[bytes]:
+    """What comes back after each of these was sent on one hasty connection, until it ends or `ok`."""
+    async with serving(connection=Hasty) as server:
         answers = []
         reader, writer = await asyncio.open_connection(*address(server))
         for part in parts:

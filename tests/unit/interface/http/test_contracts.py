@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import dualsight
+from picture_files import saved
 from request_files import b64, b64_lines, picture_png
 
 Ask = Callable[..., Any]
@@ -105,9 +106,8 @@ def test_standardisation_is_a_square_through_jpeg(ask: Ask, model: dualsight.Mod
     params = {"image_standardization_jpeg_compression_ratio": 75, "image_standardization_image_size": 64}
     row = post(ask, "/score", table([[b64(picture_png(1)), None]], **params))[0]
     small = Image.open(io.BytesIO(picture_png(1))).resize((64, 64), Image.Resampling.BICUBIC)
-    packed = io.BytesIO()
-    small.save(packed, "JPEG", quality=75)
-    np.testing.assert_allclose(row["image_features"], model.encode_image(packed.getvalue()), atol=1e-5)
+    packed = saved(small, "JPEG", quality=75)
+    np.testing.assert_allclose(row["image_features"], model.encode_image(packed), atol=1e-5)
     plain = post(ask, "/score", table([[b64(picture_png(1)), None]]))[0]
     assert np.abs(np.subtract(row["image_features"], plain["image_features"])).max() > 1e-4
 

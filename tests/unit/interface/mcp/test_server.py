@@ -31,11 +31,6 @@ LABELS = ["x-ray chest anteroposterior No Finding", "x-ray chest anteroposterior
 
 
 @pytest.fixture(scope="module")
-def model() -> dualsight.Model:
-    return dualsight.load()
-
-
-@pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a picture in it."""
     file = tmp_path_factory.mktemp("archive") / "some.zip"
@@ -86,9 +81,8 @@ def test_classification_is_the_model_s(call, model: dualsight.Model) -> None:
 
 def test_embedding_is_the_model_s(call, model: dualsight.Model) -> None:
     answer = call("embed_image", file_path="ct-head.dcm").structured_content
-    np.testing.assert_array_equal(
-        np.asarray(answer["embedding"], np.float32), model.encode_image(SAMPLES / "ct-head.dcm")[0]
-    )
+    expected = model.encode_image(SAMPLES / "ct-head.dcm")[0]
+    np.testing.assert_allclose(answer["embedding"], expected, atol=1e-6, rtol=0)  # computed in another thread
     assert (answer["model"], answer["fingerprint"]) == ("demo", model.fingerprint)
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,31 +15,9 @@ from dualsight.interface.page_walk.write import html_page, write_html
 from dualsight.task.inspect.report import Report, report_config, report_model
 from dualsight.task.model import DEMO_NOTICE, load
 from golden import Golden
+from html_page import Page
 
 TEXTS = ["x-ray chest pneumonia", "<script>alert('MRI')</script> & brain"]
-VOID = {"meta", "img", "br"}
-
-
-class Page(HTMLParser):
-    """Checks that tags nest, and gathers what a reader or a browser would look for."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def values(self, tag: str, name: str) -> list[str]:
-        return [attributes[name] or "" for found, attributes in self.tags if found == tag and name in attributes]
 
 
 @pytest.fixture(scope="module", params=["davit", "coswin"])

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import dualsight
 from dualsight.errors import AdapterError, ConfigError, DualsightError, ManifestError, TextError, UnreadableImage
 from dualsight.learn.adapt import LinearProbe
 from dualsight.learn.adapt.adapter import Adapter
@@ -22,11 +21,6 @@ from dualsight.task.classify import probabilities
 from dualsight.task.model import Model
 
 LABELS = ("atelectasis", "pneumonia", "pneumothorax")
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return dualsight.load()
 
 
 def table(splits: Sequence[str | None], n: int = 60) -> Manifest:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import dualsight
 from dualsight.errors import EngineError
 from dualsight.image.frame import Frame
 from dualsight.image.reading import Reading
@@ -26,11 +25,7 @@ from dualsight.task.decoder import Decoder
 from dualsight.task.embed import Failed
 from dualsight.task.model import Model
 from dualsight.task.prepared import Prepared
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return dualsight.load()
+from picture_files import write_frames
 
 
 @pytest.fixture
@@ -56,8 +51,7 @@ def open_with(job: Job) -> Iterator[Callable[[set[str]], Opener]]:
 def items(tmp_path: Path) -> list[Item]:
     """A picture of more frames than fit into a message, a coloured one twice, one that is broken, one that is not."""
     rng = np.random.default_rng(0)
-    frames = [Image.fromarray(rng.integers(0, 255, (20, 20), np.uint8)) for _ in range(PICTURES + 3)]
-    frames[0].save(tmp_path / "frames.tif", save_all=True, append_images=frames[1:])
+    write_frames(tmp_path / "frames.tif", [rng.integers(0, 255, (20, 20), np.uint8) for _ in range(PICTURES + 3)])
     Image.fromarray(rng.integers(0, 255, (20, 20, 3), np.uint8)).save(tmp_path / "b.png")
     (tmp_path / "c.png").write_bytes((tmp_path / "b.png").read_bytes())
     (tmp_path / "d.png").write_bytes((tmp_path / "b.png").read_bytes()[:60])
