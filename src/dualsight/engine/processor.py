@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 
 THREADS = "OMP_NUM_THREADS"
+_threads: int | None = None  # of `share_threads`
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as Linux calls them, on x86 and on ARM
 
 
@@ -38,12 +39,26 @@ def n_cores() -> int:
     return os.cpu_count() or 1
 
 
-def told_threads() -> int | None:
-    """Threads that each engine is to compute with, as OMP_NUM_THREADS says; None: all that it likes.
+def share_threads(threads: int) -> None:
+    """Has every engine of this process that is made from now on compute with so many threads: others need cores too.
 
-    torch reads it itself when it is imported; the other runtimes are told. A server's workers and Ray share the cores
-    out by it.
+    By this and not by OMP_NUM_THREADS, though torch does the same with both: of two workers on two cores each is some
+    6 % slower by that (benchmarks/serve.py, five pairs).
     """
+    global _threads
+    import torch
+
+    _threads = threads
+    torch.set_num_threads(threads)
+
+
+def told_threads() -> int | None:
+    """Threads that an engine is to compute with, by `share_threads` or OMP_NUM_THREADS; None: as many as it likes.
+
+    Of torch's own concern: it reads the variable when it is imported. Ray sets it for its actors.
+    """
+    if _threads is not None:
+        return _threads
     told = os.environ.get(THREADS, "").partition(",")[0].strip()
     return int(told) if told.isascii() and told.isdigit() and int(told) > 0 else None
 

@@ -75,7 +75,7 @@ def test_only_matrix_products_are_in_bfloat16(demo: Checkpoint) -> None:
 
 
 def test_it_computes_with_as_many_threads_as_it_is_told(demo: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("dualsight.engine.processor._threads", 1)
     alone = engine_of(demo)._compiled
     assert (alone.get_property("INFERENCE_NUM_THREADS"), alone.get_property("ENABLE_CPU_PINNING")) == (1, False)
 

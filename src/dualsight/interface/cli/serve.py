@@ -47,9 +47,10 @@ def serve(
       dualsight serve --host 0.0.0.0 --keys keys.txt
     """
     need_server()
-    cores = share_cores(workers)
+    share_cores()
     if ui:
         need_page()
+    from dualsight.engine.processor import n_cores
     from dualsight.interface.http.app import Settings
     from dualsight.interface.http.keys import is_loopback
     from dualsight.interface.http.limits import ServerLimits, room_for
@@ -71,7 +72,7 @@ def serve(
         adapter=adapter,
         keys=keys,
         local_only=is_loopback(host) and keys is None,
-        cores=cores,
+        cores=max(1, n_cores() // workers) if workers > 1 else None,
         page=ui,
         index=db,
         limits=limits,

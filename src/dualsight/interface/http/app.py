@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from dualsight import __version__
-from dualsight.engine.processor import n_cores
+from dualsight.engine.processor import n_cores, share_threads
 from dualsight.engine.select import EngineName, Precision
 from dualsight.errors import DualsightError
 from dualsight.interface.http import azure, explain, health, lion_ai, openai, own, search
@@ -121,9 +121,7 @@ def _life(settings: Settings, metrics: Metrics) -> Callable[[FastAPI], AbstractA
     async def life(app: FastAPI) -> AsyncGenerator[None, None]:
         """Loads and warms up before the first connection is taken; a worker that starts is never asked too early."""
         if settings.cores is not None:
-            import torch
-
-            torch.set_num_threads(settings.cores)
+            share_threads(settings.cores)
         model, app.state.adapter = load_all(settings)
         app.state.index = open_index(settings, model)
         app.state.maps = Maps(model, settings.limits, metrics)

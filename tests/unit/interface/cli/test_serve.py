@@ -73,28 +73,14 @@ def test_an_index_may_be_an_address(run, monkeypatch: pytest.MonkeyPatch, comman
     assert [settings.index for settings in asked] == ["s3://bucket/archive.db"]
 
 
-@pytest.mark.parametrize(
-    ("workers", "told", "cores", "threads"),
-    [(1, None, None, None), (2, None, 3, "3"), (8, None, 1, "1"), (2, "2", 2, "2")],
-)
-def test_workers_share_the_cores_whatever_computes(
-    run,
-    monkeypatch: pytest.MonkeyPatch,
-    workers: int,
-    told: str | None,
-    cores: int | None,
-    threads: str | None,
-) -> None:
+@pytest.mark.parametrize(("workers", "cores"), [(1, None), (2, 3), (8, 1)])
+def test_workers_share_the_cores(run, monkeypatch: pytest.MonkeyPatch, workers: int, cores: int | None) -> None:
     asked: list[Settings] = []
-    monkeypatch.setenv("OMP_NUM_THREADS", told or "")  # given back after the test
-    if told is None:
-        monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr("dualsight.interface.cli.cores.n_cores", lambda: 6)
+    monkeypatch.setattr("dualsight.engine.processor.n_cores", lambda: 6)
     monkeypatch.setattr("dualsight.interface.http.run.check", lambda place, settings, insecure: asked.append(settings))
     monkeypatch.setattr("dualsight.interface.http.run.serve", lambda *_: None)
     assert run("serve", "--workers", workers).exit_code == 0
     assert [settings.cores for settings in asked] == [cores]
-    assert os.environ.get("OMP_NUM_THREADS") == threads
 
 
 def test_without_the_extra_its_command_is_named(run, monkeypatch: pytest.MonkeyPatch) -> None:
