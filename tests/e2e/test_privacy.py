@@ -167,7 +167,6 @@ COMMANDS = {
     "json": ("classify", "--labels", "pneumonia,no finding", "--json", "--per", "series"),
     "csv": ("classify", "--labels", "pneumonia,no finding", "--csv", "--per", "frame"),
     "info": ("image", "info", "--json"),
-    "predicted text": ("adapt", "predict", "--adapter", "adapter.safetensors"),
     "predicted json": ("adapt", "predict", "--adapter", "adapter.safetensors", "--json", "--per", "series"),
     "predicted csv": ("adapt", "predict", "--adapter", "adapter.safetensors", "--csv", "--per", "frame"),
     "index": ("index", "add", "--db", "out.db", "--per", "volume"),

@@ -107,7 +107,7 @@ def quantize(
 
 
 def _quantised(graph: Any, calibration: Sequence[Vectors]) -> Any:
-    nncf = _nncf()
+    nncf = nncf_library()
     estimators = nncf.quantization.range_estimator.RangeEstimatorParametersSet
     return nncf.quantize(
         graph,
@@ -232,7 +232,8 @@ def _link_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _nncf() -> Any:
+def nncf_library() -> Any:
+    """The library, which reports to nobody. Raises MissingExtra."""
     library()  # which keeps both from reporting to their maker
     try:
         import nncf

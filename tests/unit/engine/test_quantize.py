@@ -90,7 +90,13 @@ def names(model: object) -> list[str]:
     return [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() == "FakeQuantize"]  # type: ignore[attr-defined]
 
 
-def test_weights_of_any_name_come_along_through_links(tmp_path: Path) -> None:
+@pytest.fixture
+def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where files are all that is looked at: a graph that stays in float32, which takes no time."""
+    monkeypatch.setattr("dualsight.engine.quantize._quantised", lambda graph, calibration: graph)
+
+
+def test_weights_of_any_name_come_along_through_links(tmp_path: Path, as_it_was: None) -> None:
     source = tmp_path / "cache"
     source.mkdir()
     (source / "config.yaml").write_bytes((demo_folder() / "config.yaml").read_bytes())
@@ -101,7 +107,7 @@ def test_weights_of_any_name_come_along_through_links(tmp_path: Path) -> None:
     assert dualsight.load(tmp_path / "int8", precision="exact").fingerprint == dualsight.load().fingerprint
 
 
-def test_a_weight_file_that_was_named_comes_along_and_is_found(tmp_path: Path) -> None:
+def test_a_weight_file_that_was_named_comes_along_and_is_found(tmp_path: Path, as_it_was: None) -> None:
     source = tmp_path / "source"
     shutil.copytree(demo_folder(), source)
     tensors = map_tensors(source / "model.safetensors")

@@ -12,6 +12,7 @@ import typer
 from dualsight.interface.cli.exits import FAILURE
 from dualsight.interface.cli.options import Subject, find_images
 from dualsight.interface.cli.stderr import show_error, show_line, waiting
+from dualsight.interface.whole_file import check_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,10 +45,13 @@ def quantize(
     Example:
       dualsight quantize demo --calibrate scans/ -o demo-int8
     """
+    check_folder(output)
     with waiting(f"loading {model}") as say:
         from dualsight.checkpoint.load import load_checkpoint
+        from dualsight.engine.quantize import nncf_library
         from dualsight.engine.quantize import quantize as write
 
+        nncf_library()  # before the pictures are read for nothing
         checkpoint = load_checkpoint(model)
         say("reading pictures")
         preprocessing = checkpoint.config.preprocessing
