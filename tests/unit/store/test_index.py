@@ -179,9 +179,14 @@ def test_deidentified(model: Model, pictures: Path, tmp_path: Path) -> None:
     stored = b"".join(file.read_bytes() for file in (tmp_path / "db").rglob("*") if file.is_file())
     for word in (b"ct-head", str(pictures).encode(), b"list.csv", KEY):
         assert word not in stored
-    for key in (None, b"another key, as long"):
-        with pytest.raises(StoreError, match="would be added"):
+    for key, want in ((None, "plain ones"), (b"another key, as long", "those of another key")):
+        with pytest.raises(StoreError, match=f"holds names under hashes, and {want} would be added"):
             index.add(pictures, key=key)
+
+
+def test_rows_that_are_read_can_be_chosen(filled: Index) -> None:
+    rows = pa.Table.from_batches(filled.batches("modality = 'CT' and age < 40"), schema=filled.schema).to_pylist()
+    assert [row["source"] for row in rows] == ["b.png"]
 
 
 def test_a_manifest_that_does_not_fit(filled: Index, tmp_path: Path) -> None:

@@ -38,7 +38,14 @@ def test_where_another_database_takes_over() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"encoder_cores": 16}, {"encoders": 0}, {"encode_s": 0.0}, {"open_s": -1.0}, {"cores": 0, "encoder_cores": 0}],
+    [
+        {"encoder_cores": 16},
+        {"encoders": 0},
+        {"encode_s": 0.0},
+        {"open_s": 0.0},
+        {"open_s": -1.0},
+        {"cores": 0, "encoder_cores": 0},
+    ],
 )
 def test_machines_that_cannot_be(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
