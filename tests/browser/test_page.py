@@ -152,7 +152,9 @@ def test_thresholds(visit: Visit) -> None:
     level = page.get_by_role("slider", name=re.compile("Above from"))
     expect(level).to_have_value("0.5")
     number = page.get_by_role("spinbutton", name=re.compile("Above from"))
-    for _ in range(5):  # Gradio fits what is unfolded with its events a moment after it shows it
+    for _ in range(
+        5
+    ):  # once in a hundred runs Gradio loses a number that is typed as its part unfolds: why is not known
         number.fill("1")
         page.keyboard.press("Tab")
         with suppress(AssertionError):

@@ -118,7 +118,9 @@ def test_who_does_not_take_the_answer_loses_the_connection_and_who_does_gets_all
             writer.write(ASK.replace(b"/ ", b"/big ", 1))
             got = 0
             while got < BIG:  # for longer than `answer_s`, but not without end
-                got += len(await asyncio.wait_for(reader.read(1 << 17), 5))
+                part = await asyncio.wait_for(reader.read(1 << 17), 5)
+                assert part, f"the connection ended after {got:,} bytes"
+                got += len(part)
                 await asyncio.sleep(0.02)
             writer.close()
 
