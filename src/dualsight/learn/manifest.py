@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -86,12 +86,13 @@ class Manifest:
 
 def patients_or_files(examples: Sequence[Example]) -> list[str | Path]:
     """Of each example its patient; without one its file, which is then one by itself."""
-    return [example.patient or path for example, path in zip(examples, real_paths(examples), strict=True)]
+    files = iter(real_paths([example for example in examples if not example.patient]))
+    return [example.patient or next(files) for example in examples]
 
 
 def real_paths(examples: Sequence[Example]) -> list[Path]:
     """Of each example its file without links and `..`: equal for one file, however it is spelt."""
-    real = lru_cache(maxsize=None)(os.path.realpath)  # a folder once: a table may have a million rows
+    real = cache(os.path.realpath)  # a folder once: a table may have a million rows
 
     def real_path(path: Path) -> Path:
         return Path(os.path.realpath(path)) if path.is_symlink() else Path(real(path.parent), path.name)

@@ -95,9 +95,9 @@ Mpp = Annotated[
 ]
 Study = Annotated[str | None, typer.Option("--study", metavar="UID", help="of a DICOMweb source: only this study")]
 Series = Annotated[str | None, typer.Option("--series", metavar="UID", help="of a DICOMweb source: only this series")]
-Db = Annotated[
-    str, typer.Option("--db", metavar="DIR", help="the folder that the index is in, or s3://BUCKET/… or gs://BUCKET/…")
-]
+_INDEX = "the folder that the index is in, or s3://BUCKET/… or gs://BUCKET/…"
+Db = Annotated[str, typer.Option("--db", metavar="DIR", help=_INDEX)]
+SearchedDb = Annotated[str, typer.Argument(metavar="DB", help=_INDEX, show_default=False)]
 Cosine = Annotated[float, typer.Option(min=-1, max=1, help="how alike two pictures must be, up to 1")]
 LabelColumn = Annotated[str, typer.Option("--label-column", metavar="COLUMN", help="the column of labels")]
 Where = Annotated[str, typer.Option(metavar="FILTER", help="only rows such as \"modality = 'CT' and age > 60\"")]

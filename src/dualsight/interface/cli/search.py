@@ -19,6 +19,7 @@ from dualsight.interface.cli.options import (
     ModelName,
     PlaneName,
     Precision,
+    SearchedDb,
     StepMm,
     Where,
     WindowName,
@@ -37,16 +38,9 @@ if TYPE_CHECKING:
     from dualsight.store.hits import Hits
     from dualsight.store.index import Index
 
-IndexFolder = Annotated[
-    str,
-    typer.Argument(
-        metavar="DB", help="the folder that the index is in, or s3://BUCKET/… or gs://BUCKET/…", show_default=False
-    ),
-]
-
 
 def search(
-    db: IndexFolder,
+    db: SearchedDb,
     text: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="what to look for, in words; may be repeated")
     ] = None,
@@ -128,7 +122,7 @@ def search(
 
 
 def search_evaluate(
-    db: IndexFolder,
+    db: SearchedDb,
     label_column: LabelColumn = "label",
     apart: Annotated[
         str | None,
